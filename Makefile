@@ -1,0 +1,71 @@
+# make demo   mixes real photographs with both methods, writes comix-demo.png, prints a table
+# make test   all tests: C++ (CTest) and Python
+# make lint, make bench, make sanitize, make format, make clean
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+NATIVE := $(shell find csrc cuda -name '*.[ch]pp' -o -name '*.cu' -o -name '*.cuh' 2>/dev/null)
+
+.PHONY: demo test lint bench sanitize format clean build cpp-test
+
+build: $(VENV)/.built
+
+$(VENV)/.created: constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "comix: Python >= 3.10 is needed; choose one with: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt \
+	  "scikit-build-core>=0.10" "pybind11>=2.13" cmake ninja torch numpy
+	@touch $@
+
+# Editable: Python changes count at once, native ones after the next make.
+$(VENV)/.built: $(VENV)/.created pyproject.toml CMakeLists.txt $(NATIVE)
+	$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt \
+	  --no-build-isolation --config-settings=editable.rebuild=false -e ".[test]"
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.built
+	$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt ruff mypy clang-format
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.built
+	-$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt gco-wrapper
+	-$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt PyMaxflow lap rich
+	@touch $@
+
+demo: build
+	$(BIN)/python -m comix demo --out comix-demo.png
+
+test: build cpp-test
+	$(BIN)/python -m pytest -q
+
+cpp-test: $(VENV)/.created
+	$(BIN)/cmake -S . -B build/cpp -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) \
+	  -DCMAKE_BUILD_TYPE=Release -DCOMIX_PYTHON=OFF -DCOMIX_TESTS=ON -DCOMIX_WERROR=ON >/dev/null
+	$(BIN)/cmake --build build/cpp -j $(JOBS)
+	$(BIN)/ctest --test-dir build/cpp --output-on-failure
+
+sanitize: $(VENV)/.created
+	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) \
+	  -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCOMIX_PYTHON=OFF -DCOMIX_TESTS=ON \
+	  -DCOMIX_SANITIZE=address,undefined >/dev/null
+	$(BIN)/cmake --build build/sanitize -j $(JOBS)
+	$(BIN)/ctest --test-dir build/sanitize --output-on-failure
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.[ch]pp' 'tests/cpp/*.cpp' 'cuda/*.cu' 'cuda/*.cuh')
+
+format: $(VENV)/.lint
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.[ch]pp' 'tests/cpp/*.cpp' 'cuda/*.cu' 'cuda/*.cuh')
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+clean:
+	rm -rf build dist $(VENV)/.built

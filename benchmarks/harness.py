@@ -1,0 +1,216 @@
+"""Alternate timing of comix and its peers on the same inputs in the same process.
+
+A case is one job that several contenders can do. Its quality check runs first; only when it passes does time
+count. Then rounds follow: every round takes one input set and runs every contender on it once, starting with
+another contender each time, so that a slow spell of the machine meets all of them. Ratios are taken inside a
+round and their median is reported, never the quotient of two bare times.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from math import ceil
+from time import perf_counter
+
+import torch
+
+TARGET_SAMPLE_S = 0.004  # a sample shorter than this is repeated inside the clock
+
+
+class QualityError(AssertionError):
+    """The quality check of a case failed, so its times would mean nothing."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise QualityError with ``message`` unless ``condition`` holds."""
+    if not condition:
+        raise QualityError(message)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asked for."""
+
+    quick: bool = False
+    threads: int = 2
+    seed: int = 0
+    budget_s: float = 6.0  # time to spend on the rounds of one case
+
+    def pick(self, quick: int, full: int) -> int:
+        """Choose a size: the small one under --quick."""
+        return quick if self.quick else full
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way of doing the job: a call per input set. Names of our own contenders start with "comix"."""
+
+    name: str
+    calls: Sequence[Callable[[], object]]  # a staged call returns {stage: seconds}
+
+    @property
+    def ours(self) -> bool:
+        """Whether this is comix itself."""
+        return self.name.startswith("comix")
+
+
+@dataclass
+class Case:
+    """One job, the check of what the contenders deliver, and the contenders; the first one is the base."""
+
+    bench: str
+    name: str
+    work: str  # what one call does, in words
+    contenders: list[Contender]
+    check: Callable[[], dict[str, float]]  # raises QualityError, or gives the quality figures to report
+    skipped: dict[str, str] = field(default_factory=dict)  # peers left out -> why
+    staged: bool = False
+    min_rounds: int = 5
+
+
+@dataclass
+class Timing:
+    """The samples of one contender, in seconds per call, and their ratio to the base in the same round."""
+
+    name: str
+    ours: bool
+    inner: int
+    samples: list[float]
+    ratios: list[float]
+    stages: dict[str, list[float]]
+
+    def record(self) -> dict[str, object]:
+        """Summarise as the JSON record holds it."""
+        q1, median, q3 = quartiles(self.samples)
+        r1, ratio, r3 = quartiles(self.ratios)
+        return {
+            "name": self.name,
+            "ours": self.ours,
+            "inner": self.inner,
+            "median_s": median,
+            "q1_s": q1,
+            "q3_s": q3,
+            "times_base": ratio,
+            "times_base_q1": r1,
+            "times_base_q3": r3,
+            "stages_s": {stage: statistics.median(values) for stage, values in self.stages.items()},
+        }
+
+
+def each(function: Callable[..., object], inputs: Sequence[object]) -> list[Callable[[], object]]:
+    """Bind ``function`` to every input set."""
+    return [partial(function, item) for item in inputs]
+
+
+def on_one_thread(calls: Sequence[Callable[[], object]]) -> list[Callable[[], object]]:
+    """Make every call run with one torch thread, the peers' side of the comparison."""
+
+    def narrow(call: Callable[[], object]) -> object:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return call()
+        finally:
+            torch.set_num_threads(threads)
+
+    return [partial(narrow, call) for call in calls]
+
+
+def ours(
+    name: str, calls: Sequence[Callable[[], object]], options: Options, *, also_single: bool = True
+) -> list[Contender]:
+    """List comix with all threads and, when there are several, once more with a single one."""
+    listed = [Contender(f"comix {name}", calls)]
+    if options.threads > 1 and also_single:
+        listed.append(Contender(f"comix {name}, 1 thread", on_one_thread(calls)))
+    return listed
+
+
+def missing(module: str, package: str | None = None) -> dict[str, str]:
+    """Return a note for a peer that cannot be imported here, empty when it can."""
+    if importlib.util.find_spec(module) is not None:
+        return {}
+    return {package or module: "not installed"}
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return the first quartile, the median and the third quartile."""
+    if len(values) < 2:
+        return values[0], values[0], values[0]
+    first, middle, third = statistics.quantiles(values, n=4, method="inclusive")
+    return first, middle, third
+
+
+def run_case(case: Case, options: Options) -> dict[str, object]:
+    """Check the quality of a case, then time it: the record of the case."""
+    record: dict[str, object] = {
+        "bench": case.bench,
+        "case": case.name,
+        "work": case.work,
+        "status": "ok",
+        "note": "",
+        "quality": {},
+        "input_sets": len(case.contenders[0].calls),
+        "rounds": 0,
+        "contenders": [],
+        "skipped": case.skipped,
+    }
+    try:
+        record["quality"] = case.check()
+    except QualityError as error:
+        record |= {"status": "quality failed", "note": str(error)}
+        return record
+    timings = _time_rounds(case, options)
+    record["rounds"] = len(timings[0].samples)
+    record["contenders"] = [timing.record() for timing in timings]
+    return record
+
+
+def _time_rounds(case: Case, options: Options) -> list[Timing]:
+    """Warm up, size the samples, and run the rounds."""
+    timings = []
+    cycle = 0.0
+    for contender in case.contenders:
+        first = _clock(contender.calls[0], 1)[0]  # the warm-up, and the guess of how long a call takes
+        once = first if first > 1.0 else _clock(contender.calls[-1], 1)[0]
+        inner = 1 if case.staged else max(1, min(10_000, ceil(TARGET_SAMPLE_S / max(once, 1e-7))))
+        cycle += once * inner
+        timings.append(Timing(contender.name, contender.ours, inner, [], [], {}))
+    budget = options.budget_s / 4 if options.quick else options.budget_s
+    least = min(case.min_rounds, 3) if options.quick else case.min_rounds
+    rounds = max(least, min(options.pick(15, 60), int(budget / cycle)))
+
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        for turn in range(rounds):
+            for k in range(len(timings)):
+                place = (k + turn) % len(timings)
+                calls = case.contenders[place].calls
+                seconds, result = _clock(calls[turn % len(calls)], timings[place].inner)
+                timings[place].samples.append(seconds)
+                if case.staged and isinstance(result, dict):
+                    for stage, spent in result.items():
+                        timings[place].stages.setdefault(stage, []).append(spent)
+            base = timings[0].samples[-1]
+            for timing in timings:
+                timing.ratios.append(timing.samples[-1] / base)
+    finally:
+        if collecting:
+            gc.enable()
+    return timings
+
+
+def _clock(call: Callable[[], object], inner: int) -> tuple[float, object]:
+    """Time ``inner`` calls: seconds per call, and what the last one returned."""
+    result: object = None
+    start = perf_counter()
+    for _ in range(inner):
+        result = call()
+    return (perf_counter() - start) / inner, result

@@ -1,0 +1,20 @@
+// Option names as users write them.
+#pragma once
+
+#include <string>
+
+#include "base/errors.hpp"
+#include "gridcut/grid_cut.hpp"
+
+namespace comix::bindings {
+
+inline gridcut::Method cut_method(const std::string& name) {
+    if (name == "expansion") return gridcut::Method::expansion;
+    if (name == "swap") return gridcut::Method::swap;
+    if (name == "exact") return gridcut::Method::exact;
+    if (name == "auto") return gridcut::Method::automatic;
+    throw InvalidArgument("method: expected one of 'expansion', 'swap', 'exact', 'auto', got '" +
+                          name + "'");
+}
+
+}  // namespace comix::bindings

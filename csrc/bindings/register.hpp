@@ -1,0 +1,13 @@
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace comix::bindings {
+
+void register_gridcut(pybind11::module_& module);
+void register_puzzlemix(pybind11::module_& module);
+void register_comixup(pybind11::module_& module);
+void register_transport(pybind11::module_& module);
+void register_mixing(pybind11::module_& module);
+
+}  // namespace comix::bindings

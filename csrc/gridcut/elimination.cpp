@@ -1,0 +1,120 @@
+#include "gridcut/elimination.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+namespace comix::gridcut {
+
+namespace {
+
+// Calls visit(neighbour, pair) for each neighbour q of a site; pair(a, c) is the cost of the edge
+// when the site has label a and q label c.
+template <class Visit>
+void for_each_neighbour(const FixedGrid& grid, int site, const Visit& visit) {
+    const int w = grid.width(), r = site / w, c = site % w;
+    if (r > 0)
+        visit(site - w, [&](int a, int b) { return grid.vertical(site - w, b, a); });
+    if (r + 1 < grid.height())
+        visit(site + w, [&](int a, int b) { return grid.vertical(site, a, b); });
+    if (c > 0) visit(site - 1, [&](int a, int b) { return grid.horizontal(site - 1, b, a); });
+    if (c + 1 < w) visit(site + 1, [&](int a, int b) { return grid.horizontal(site, a, b); });
+}
+
+}  // namespace
+
+void Survivors::reset(const FixedGrid& grid) {
+    labels_.resize(static_cast<std::size_t>(grid.sites()));
+    for (auto& labels : labels_) {
+        labels.resize(static_cast<std::size_t>(grid.labels()));
+        std::iota(labels.begin(), labels.end(), 0);
+    }
+}
+
+void Survivors::strike_quick(const FixedGrid& grid) {
+    const int n_labels = grid.labels();
+    // Largest change of one edge's cost when one of its two labels changes.
+    const auto change = [n_labels](const auto& pair) {
+        Cost largest = 0;
+        for (int c = 0; c < n_labels; ++c) {
+            Cost low = pair(0, c), high = low, low_t = pair(c, 0), high_t = low_t;
+            for (int a = 1; a < n_labels; ++a) {
+                low = std::min(low, pair(a, c));
+                high = std::max(high, pair(a, c));
+                low_t = std::min(low_t, pair(c, a));
+                high_t = std::max(high_t, pair(c, a));
+            }
+            largest = std::max({largest, high - low, high_t - low_t});
+        }
+        return largest;
+    };
+    // One table serves all edges of equal weight; else each edge asks its own (L^2 per edge).
+    Cost shared = -1;
+    for (int p = 0; p < grid.sites(); ++p) {
+        Cost reach = 0;
+        for_each_neighbour(grid, p, [&](int, const auto& pair) {
+            if (!grid.uniform()) {
+                reach += change(pair);
+            } else {
+                if (shared < 0) shared = change(pair);
+                reach += shared;
+            }
+        });
+        const Cost* unary = grid.unary(p);  // its minimum is 0
+        auto& labels = labels_[static_cast<std::size_t>(p)];
+        const auto best = static_cast<Label>(std::min_element(unary, unary + n_labels) - unary);
+        labels.erase(std::remove_if(labels.begin(), labels.end(),
+                                    [&](Label a) { return a != best && unary[a] >= reach; }),
+                     labels.end());
+    }
+}
+
+// min over the neighbours' labels of E(a at site) - E(b at site).
+Cost Survivors::smallest_advantage(const FixedGrid& grid, int site, Label a, Label b) const {
+    Cost advantage = grid.unary(site)[a] - grid.unary(site)[b];
+    for_each_neighbour(grid, site, [&](int q, const auto& pair) {
+        Cost least = std::numeric_limits<Cost>::max();
+        for (const Label c : at(q)) least = std::min(least, pair(a, c) - pair(b, c));
+        advantage += least;
+    });
+    return advantage;
+}
+
+bool Survivors::strike_site(const FixedGrid& grid, int site, int rivals) {
+    auto& labels = labels_[static_cast<std::size_t>(site)];
+    if (labels.size() == 1) return false;
+    const Cost* unary = grid.unary(site);
+    std::vector<Label> by_unary(labels);
+    std::stable_sort(by_unary.begin(), by_unary.end(),
+                     [&](Label a, Label b) { return unary[a] < unary[b]; });
+    bool changed = false;
+    // The dearest labels go first; a label already struck off strikes nothing.
+    for (std::size_t k = by_unary.size(); k-- > 0 && by_unary.size() > 1;) {
+        const Label a = by_unary[k];
+        const std::size_t candidates =
+            rivals > 0 ? std::min<std::size_t>(static_cast<std::size_t>(rivals), by_unary.size())
+                       : by_unary.size();
+        for (std::size_t j = 0; j < candidates; ++j) {
+            if (j == k || smallest_advantage(grid, site, a, by_unary[j]) < 0) continue;
+            by_unary.erase(by_unary.begin() + static_cast<std::ptrdiff_t>(k));
+            labels.erase(std::find(labels.begin(), labels.end(), a));
+            changed = true;
+            break;
+        }
+    }
+    return changed;
+}
+
+void Survivors::strike_thoroughly(const FixedGrid& grid, int rivals) {
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (int p = 0; p < grid.sites(); ++p) changed |= strike_site(grid, p, rivals);
+    }
+}
+
+bool Survivors::single() const {
+    return std::all_of(labels_.begin(), labels_.end(),
+                       [](const auto& labels) { return labels.size() == 1; });
+}
+
+}  // namespace comix::gridcut

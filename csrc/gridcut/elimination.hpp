@@ -1,0 +1,39 @@
+// Dead-end elimination: labels that cannot be part of a best labelling are struck off, site by site.
+//
+// Label a at site p loses to b when, whatever the neighbours (among their surviving labels) do,
+//   unary[p,a] - unary[p,b] + sum_q min_c ( pair(a, c) - pair(b, c) ) >= 0
+// Source: Goldstein, "Efficient rotamer elimination applied to protein side-chains", Biophys. J. 1994
+//   (the criterion); the same is partial optimality by "dominance" in the labelling literature.
+// Guarantee: at least one optimal labelling survives; any weights, any label distance.
+// Cost: quick(): sites * labels. thorough(): rounds * sites * candidates^2 * neighbours * candidates.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "gridcut/problem.hpp"
+
+namespace comix::gridcut {
+
+class Survivors {
+  public:
+    // All labels survive everywhere.
+    void reset(const FixedGrid& grid);
+    // Compares with the label of least unary only, neighbours bounded by the range of pair costs.
+    void strike_quick(const FixedGrid& grid);
+    // Goldstein's criterion until nothing changes. `rivals`: how many labels of least unary may
+    // strike another one off (0: all).
+    void strike_thoroughly(const FixedGrid& grid, int rivals = 0);
+
+    // The surviving labels of a site, ascending.
+    const std::vector<Label>& at(int site) const { return labels_[static_cast<std::size_t>(site)]; }
+    bool single() const;
+
+  private:
+    bool strike_site(const FixedGrid& grid, int site, int rivals);
+    Cost smallest_advantage(const FixedGrid& grid, int site, Label a, Label b) const;
+
+    std::vector<std::vector<Label>> labels_;  // [sites], ascending
+};
+
+}  // namespace comix::gridcut

@@ -1,0 +1,104 @@
+#include "gridcut/problem.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace comix::gridcut {
+
+namespace {
+
+// Room for what solvers add on top of one energy: residual arcs, unary terms of level graphs,
+// one bit per site for tie-breaking (see FixedPoint: all of it must stay below 2^58).
+constexpr double kHeadroom = 32.0;
+
+template <class Visit>
+void for_each_edge(const GridProblem& problem, const Visit& visit) {
+    const int h = problem.height, w = problem.width;
+    for (int r = 0; r + 1 < h; ++r)
+        for (int c = 0; c < w; ++c)
+            visit(r * w + c, (r + 1) * w + c, problem.weight_v[std::int64_t{r} * w + c]);
+    for (int r = 0; r < h; ++r)
+        for (int c = 0; c + 1 < w; ++c)
+            visit(r * w + c, r * w + c + 1, problem.weight_h[std::int64_t{r} * (w - 1) + c]);
+}
+
+}  // namespace
+
+double grid_energy(const GridProblem& problem, const std::int64_t* labels) {
+    const std::int64_t l = problem.labels;
+    double energy = 0.0;
+    for (std::int64_t p = 0; p < std::int64_t{problem.height} * problem.width; ++p)
+        energy += problem.unary[p * l + labels[p]];
+    for_each_edge(problem, [&](int p, int q, double weight) {
+        energy += weight * problem.pairwise[labels[p] * l + labels[q]];
+    });
+    return energy;
+}
+
+void FixedGrid::assign(const GridProblem& problem) {
+    height_ = problem.height;
+    width_ = problem.width;
+    labels_ = problem.labels;
+    uniform_ = !problem.weight_v.data && !problem.weight_h.data &&
+               problem.weight_v.uniform == problem.weight_h.uniform;
+    const int n = sites();
+    const std::int64_t l = labels_;
+
+    double largest_pair = 0.0;
+    for (std::int64_t k = 0; k < l * l; ++k)
+        largest_pair = std::max(largest_pair, std::abs(problem.pairwise[k]));
+    double magnitude = 0.0;
+    if (uniform_) {
+        const double edges = 2.0 * n - height_ - width_;
+        magnitude = edges * std::abs(problem.weight_v.uniform) * largest_pair;
+    } else {
+        for_each_edge(problem, [&](int, int, double weight) {
+            magnitude += std::abs(weight) * largest_pair;
+        });
+    }
+    for (int p = 0; p < n; ++p) {
+        const auto [low, high] = std::minmax_element(problem.unary + p * l,
+                                                     problem.unary + (p + 1) * l);
+        magnitude += *high - *low;
+    }
+    const FixedPoint fixed(magnitude * kHeadroom);
+
+    unary_.resize(static_cast<std::size_t>(n * l));
+    for (int p = 0; p < n; ++p) {
+        const double* source = problem.unary + p * l;
+        Cost* target = unary_.data() + p * l;
+        const double low = *std::min_element(source, source + l);
+        for (std::int64_t k = 0; k < l; ++k) target[k] = fixed(source[k] - low);
+    }
+
+    if (uniform_) {
+        table_.resize(static_cast<std::size_t>(l * l));
+        for (std::int64_t k = 0; k < l * l; ++k)
+            table_[static_cast<std::size_t>(k)] =
+                fixed(problem.weight_v.uniform * problem.pairwise[k]);
+        return;
+    }
+    pairwise_.resize(static_cast<std::size_t>(l * l));
+    for (std::int64_t k = 0; k < l * l; ++k)
+        pairwise_[static_cast<std::size_t>(k)] = problem.pairwise[k] * fixed.first();
+    weight_v_.assign(static_cast<std::size_t>(n), 0.0);
+    weight_h_.assign(static_cast<std::size_t>(n), 0.0);
+    for_each_edge(problem, [&](int p, int q, double weight) {
+        auto& target = q == p + 1 && width_ > 1 ? weight_h_ : weight_v_;
+        target[static_cast<std::size_t>(p)] = weight * fixed.second();
+    });
+}
+
+Cost FixedGrid::energy(const Label* labels) const {
+    Cost energy = 0;
+    for (int r = 0, p = 0; r < height_; ++r) {
+        for (int c = 0; c < width_; ++c, ++p) {
+            energy += unary(p)[labels[p]];
+            if (r + 1 < height_) energy += vertical(p, labels[p], labels[p + width_]);
+            if (c + 1 < width_) energy += horizontal(p, labels[p], labels[p + 1]);
+        }
+    }
+    return energy;
+}
+
+}  // namespace comix::gridcut

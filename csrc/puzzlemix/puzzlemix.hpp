@@ -1,0 +1,36 @@
+// The grid energy of PuzzleMix: which share of each block comes from the sample and which from its
+// partner.
+//
+// Label k of L gives the partner the share t = k / (L-1). With K1 the cost of a block paid with weight
+// 1-t (the sample's share) and K2 that paid with t:
+//   E = sum_p (1-t_p) K1_p + t_p K2_p + prior[k_p]  +  sum_edges (g + beta) (t_p - t_q)^2
+// K1 = partner's saliency, K2 = the sample's (what is not shown is lost), plus half of the local
+// contrast of the edges; g is the part of that contrast that depends on both ends.
+// Source: Kim, Choo & Song, "Puzzle Mix", ICML 2020, section 4.1, and the re-parametrisation in the
+//   authors' code.
+#pragma once
+
+#include <cstdint>
+
+namespace comix::puzzlemix {
+
+struct Terms {
+    std::int64_t batch = 0, channels = 0, height = 0, width = 0;  // images
+    std::int64_t grid_height = 0, grid_width = 0, labels = 0;
+    const double* saliency = nullptr;     // [B, gh, gw], each map sums to 1
+    const std::int64_t* index = nullptr;  // [B] partner of each sample
+    const double* prior = nullptr;        // [B, L] per block, already weighted
+    const double* deviation = nullptr;    // [C] standard deviation the images were divided by
+    double beta = 0, gamma = 0;           // beta already divided for the grid
+    std::int64_t neighbour_size = 4;      // pixels per side of the cells compared across a border
+};
+
+// unary [B, gh, gw, L], weight_v [B, gh-1, gw], weight_h [B, gh, gw-1]. T: float or double.
+template <class T>
+void energy(const Terms& terms, const T* images, double* unary, double* weight_v, double* weight_h,
+            int threads);
+
+extern template void energy(const Terms&, const float*, double*, double*, double*, int);
+extern template void energy(const Terms&, const double*, double*, double*, double*, int);
+
+}  // namespace comix::puzzlemix

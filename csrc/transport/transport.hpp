@@ -1,0 +1,69 @@
+// Moving salient blocks to where the mask shows them, as a permutation of the blocks.
+//
+//   cost(i, j) = eps * C(i, j) - saliency[i] * [mask[j] > 0]       block i lands at position j
+//   C(i, j) = ((r_i - r_j)^2 + (c_i - c_j)^2) / (max(gh, gw) - 1)^2
+// Source: Kim, Choo & Song, "Puzzle Mix", ICML 2020, section 4.2.
+//
+// exact   Shortest augmenting paths with potentials (Jonker & Volgenant 1987). C is zero on the
+//         diagonal, so every block whose own position is its cheapest starts assigned; paths are
+//         searched for the few others only. Guarantee: an optimal permutation (costs rounded to
+//         2^-40 of the largest). Cost: (blocks that want to move) * blocks^2 at worst.
+// greedy  The official code's contest: max(gh, gw) rounds in which each block bids for its cheapest
+//         position, the best bid wins, losers pay 1 more for that position from then on. Its winners
+//         are kept where the mask shows them; other positions keep their own block when it is
+//         still free and else take what is left in order. Guarantee: a permutation.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace comix::transport {
+
+enum class Method { exact, greedy };
+
+struct Problem {
+    int height = 0, width = 0;         // blocks
+    const double* saliency = nullptr;  // [gh, gw]
+    const double* mask = nullptr;      // [gh, gw], shown where > 0
+    double eps = 0.8;
+
+    int blocks() const { return height * width; }
+};
+
+// Sum over positions j of cost(plan[j], j).
+double plan_cost(const Problem& problem, const std::int64_t* plan);
+
+class Planner {
+  public:
+    // plan [gh, gw]: the block that lands at each position.
+    void solve(const Problem& problem, Method method, std::int64_t* plan);
+
+  private:
+    using Cost = std::int64_t;
+
+    void solve_exact(const Problem& problem, std::int64_t* plan);
+    void solve_greedy(const Problem& problem, std::int64_t* plan);
+    void prepare_costs(const Problem& problem);
+    void assign_at_home(const Problem& problem);
+    void augment(int row);
+    Cost cost(int i, int j) const {
+        const auto a = static_cast<std::size_t>(i), b = static_cast<std::size_t>(j);
+        return move_[static_cast<std::size_t>(offset_[a] - offset_[b] + centre_)] -
+               (shown_[b] ? gain_[a] : 0);
+    }
+
+    // exact
+    std::vector<Cost> move_;          // cost of a move by (row difference, column difference)
+    std::vector<int> offset_;         // per block: its index in a table of such differences
+    int centre_ = 0;
+    std::vector<Cost> gain_;          // per block: fixed-point saliency
+    std::vector<std::uint8_t> shown_; // per position
+    std::vector<Cost> row_potential_, column_potential_, distance_;
+    std::vector<int> column_of_, row_of_, predecessor_;
+    std::vector<int> open_, closed_;
+    // greedy
+    std::vector<float> bids_;         // [blocks, blocks] cost with penalties
+    std::vector<int> wish_, winner_;
+};
+
+}  // namespace comix::transport

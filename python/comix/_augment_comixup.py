@@ -1,0 +1,209 @@
+"""The Co-Mixup augmentation: images and targets in, mixed images and soft targets out."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from comix import _checks as checks
+from comix._mixers import MixResult, check_batch, check_generator, draw_dirichlet
+from comix.comixup import THRESHOLDS, comixup_labels
+from comix.mixing import MixPlan
+from comix.saliency import pool_saliency
+
+_WINDOW = 8  # pixels per side of the window that locates an image's salient spot
+_PRIOR_EPS = 1e-8
+
+
+def salient_distance(saliency: torch.Tensor) -> torch.Tensor:
+    """L1 distance in pixels between the most salient windows of all pairs of maps.
+
+    Args:
+        saliency: ``[n, H, W]``.
+
+    Returns:
+        float64 ``[n, n]``. The window is 8 x 8, stride 1, the first of equals; smaller for smaller images.
+    """
+    height, width = saliency.shape[1:]
+    window = (min(_WINDOW, height), min(_WINDOW, width))
+    dtype = saliency.dtype if saliency.dtype == torch.float64 else torch.float32
+    means = F.avg_pool2d(saliency.to(dtype)[:, None], window, stride=1)[:, 0]
+    best = means.flatten(1).argmax(1)
+    row, column = best // means.shape[2], best % means.shape[2]
+    distance = (row[:, None] - row[None]).abs() + (column[:, None] - column[None]).abs()
+    return distance.to(torch.float64)
+
+
+def compatibility_of(distance: torch.Tensor, omega: float) -> torch.Tensor:
+    """``A = (1 - omega) I + omega n D / sum(D)``; the identity when all distances are zero.
+
+    Args:
+        distance: float64 ``[P, n, n]``.
+        omega: weight of the distances, 0..1.
+
+    Returns:
+        float64 ``[P, n, n]``.
+    """
+    n = distance.shape[-1]
+    eye = torch.eye(n, dtype=torch.float64, device=distance.device).expand_as(distance)
+    total = distance.sum((1, 2), keepdim=True)
+    far = n * distance / total.clamp_min(torch.finfo(torch.float64).tiny)
+    return torch.where(total > 0, (1 - omega) * eye + omega * far, eye)
+
+
+class CoMixup:
+    """Mix a batch jointly: every output gathers salient blocks of several inputs, outputs stay diverse.
+
+    Kim, Choo, Jeong & Song, "Co-Mixup: saliency guided joint mixup with supermodular diversity", ICLR 2021. The batch
+    is cut into consecutive partitions of ``partition`` images (the last one may be smaller), each mixed on its own
+    into as many outputs.
+
+    Random draws per call, from ``generator`` (torch's global one if None), partition by partition: the prior
+    (Dirichlet(alpha), one share per input), then the start labels (uniform, ``restarts`` of them). So a
+    batch gives the same result as its partitions one after the other.
+
+    Args:
+        num_classes: number of classes, for targets given as class indices.
+        grid: blocks per side, or (vertically, horizontally). Default 4.
+        partition: images mixed jointly. Default 20.
+        alpha: of the Dirichlet prior. Default 2.0.
+        beta: smoothness. Default 0.32.
+        gamma: diversity. Default 1.0.
+        tau: share of the others' area that an input may fill before it costs extra. Default 0.83.
+        eta: weight of the prior. Default 0.05.
+        omega: weight of the distance between salient spots in the compatibility. Default 0.001.
+        sweeps: rounds over the outputs. Default 4.
+        restarts: random starts; the result with the lowest objective is kept. Default 1.
+        threshold: ``"hard"`` (default), ``"soft"`` or ``"hard_official"``, as in :func:`comix.comixup_labels`.
+        generator: torch.Generator of all draws.
+
+    Raises:
+        TypeError, ValueError: a parameter of a wrong type or range.
+
+    Example:
+        >>> import comix, torch
+        >>> aug = comix.CoMixup(num_classes=10, generator=torch.Generator().manual_seed(0))
+        >>> images, targets = aug(torch.rand(4, 3, 32, 32), torch.tensor([1, 2, 3, 4]))
+        >>> images.shape, targets.shape
+        (torch.Size([4, 3, 32, 32]), torch.Size([4, 10]))
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int | None = None,
+        grid: int | tuple[int, int] = 4,
+        partition: int = 20,
+        alpha: float = 2.0,
+        beta: float = 0.32,
+        gamma: float = 1.0,
+        tau: float = 0.83,
+        eta: float = 0.05,
+        omega: float = 0.001,
+        sweeps: int = 4,
+        restarts: int = 1,
+        threshold: str = "hard",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        if num_classes is not None:
+            checks.check_count(num_classes, "num_classes", 1)
+        checks.grid_pair(grid, 2**31, 2**31)
+        checks.check_option(threshold, "threshold", THRESHOLDS)
+        self.num_classes = num_classes
+        self.grid = grid
+        self.partition = checks.check_count(partition, "partition", 1)
+        self.alpha = checks.check_number(alpha, "alpha", 0.0, above=True)
+        self.beta = checks.check_number(beta, "beta", 0.0)
+        self.gamma = checks.check_number(gamma, "gamma", 0.0)
+        self.tau = checks.check_number(tau, "tau", 0.0)
+        self.eta = checks.check_number(eta, "eta", 0.0)
+        self.omega = checks.check_number(omega, "omega", 0.0)
+        if self.omega > 1:
+            checks.fail("omega", "a number in 0..1", repr(omega))
+        self.sweeps = checks.check_count(sweeps, "sweeps", 1)
+        self.restarts = checks.check_count(restarts, "restarts", 1)
+        self.threshold = threshold
+        self.generator = check_generator(generator)
+
+    def __repr__(self) -> str:
+        return f"CoMixup(grid={self.grid}, partition={self.partition}, restarts={self.restarts})"
+
+    def draw(self, partitions: int, n: int, grid: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The random part for partitions of n inputs.
+
+        Args:
+            partitions: P.
+            n: inputs per partition.
+            grid: (gh, gw).
+
+        Returns:
+            prior float64 ``[P, n]`` (what showing an input costs extra at each block) and start labels int64
+            ``[P, restarts, n, gh, gw]``.
+        """
+        shape = (self.restarts, n, *grid)
+        priors, starts = [], []
+        for _ in range(partitions):
+            shares = draw_dirichlet(n, self.alpha, self.generator)
+            priors.append(-self.eta / (grid[0] * grid[1]) * torch.log(shares + _PRIOR_EPS))
+            starts.append(torch.randint(0, n, shape, generator=self.generator))
+        return torch.stack(priors), torch.stack(starts)
+
+    def labels(self, saliency: torch.Tensor) -> torch.Tensor:
+        """Label the blocks of every output with inputs of the batch; draws from the generator.
+
+        Args:
+            saliency: ``[B, H, W]`` maps >= 0.
+
+        Returns:
+            int64 ``[B, gh, gw, 2]``, counting inputs of the whole batch.
+        """
+        gh, gw = checks.grid_pair(self.grid, saliency.shape[1], saliency.shape[2])
+        blocks = pool_saliency(saliency, (gh, gw)).to(torch.float64)  # [B, gh, gw]
+        batch = saliency.shape[0]
+        whole = batch // self.partition * self.partition
+        results = []
+        for begin, end, n in ((0, whole, self.partition), (whole, batch, batch - whole)):
+            if begin == end:
+                continue
+            part = blocks[begin:end].view(-1, n, gh, gw)
+            prior, init = self.draw(part.shape[0], n, (gh, gw))
+            distance = torch.stack([salient_distance(maps) for maps in saliency[begin:end].split(n)])
+            labels = comixup_labels(
+                prior[:, :, None, None] - part,
+                compatibility=compatibility_of(distance, self.omega),
+                init=init,
+                beta=self.beta,
+                gamma=self.gamma,
+                tau=self.tau,
+                sweeps=self.sweeps,
+                threshold=self.threshold,
+            )
+            first = torch.arange(begin, end, n).view(-1, 1, 1, 1, 1)
+            results.append((labels + first).flatten(0, 1))
+        return torch.cat(results)
+
+    def __call__(
+        self,
+        images: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        saliency: torch.Tensor | None = None,
+        model: torch.nn.Module | None = None,
+    ) -> MixResult:
+        """Mix a batch.
+
+        Args:
+            images: ``[B, C, H, W]``, any float dtype or uint8, any B >= 1; read only.
+            targets: ``[B]`` class indices or ``[B, K]`` soft labels.
+            saliency: ``[B, H, W]`` maps >= 0.
+            model: takes the saliency from this model's input gradient (:func:`comix.input_saliency`).
+                Neither: :func:`comix.spectral_residual`.
+
+        Returns:
+            MixResult: images ``[B, C, H, W]``, targets float32 ``[B, K]``, plan, saliency.
+
+        Raises:
+            TypeError, ValueError: an argument of a wrong type, shape or value; the text names it.
+        """
+        batch = check_batch(images, targets, self.num_classes, saliency, model)
+        return batch.mixed_by(MixPlan.from_labels(self.labels(batch.saliency)))

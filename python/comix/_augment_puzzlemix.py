@@ -1,0 +1,175 @@
+"""The PuzzleMix augmentation: images and targets in, mixed images and soft targets out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from comix import _checks as checks
+from comix._mixers import MixResult, check_batch, check_generator, draw_dirichlet
+from comix.mixing import MixPlan
+from comix.puzzlemix import puzzlemix_mask
+from comix.saliency import pool_saliency
+from comix.transport import transport_plan
+
+
+class PuzzleMix:
+    """Mix each sample with a partner: salient blocks of both survive, and move to where they fit.
+
+    Kim, Choo & Song, "Puzzle Mix: exploiting saliency and local statistics for optimal mixup", ICML 2020. Masks
+    are proven optima of the paper's energy, transport plans optimal permutations.
+
+    Random draws per call, in this order, all from ``generator`` (torch's global one if None): the grid (one
+    index into those of ``grid_choices`` that fit the image), the partners (a permutation of the batch), lam
+    (Beta(alpha, alpha), one per batch).
+
+    Args:
+        num_classes: number of classes, for targets given as class indices.
+        alpha: of the Beta distribution of lam; 0 keeps lam at 1. Default 1.0.
+        grid_choices: blocks per side, one is drawn per batch. Default (2, 4, 8, 16).
+        n_labels: number of mask values, at least 2. Default 3.
+        beta: smoothness. Default 1.2.
+        gamma: local contrast, as a share of beta. Default 0.5.
+        eta: prior. Default 0.2.
+        neigh_size: side in pixels of the cells compared across borders. Default 4.
+        transport: whether blocks move. Default True.
+        transport_eps: price of moving across the grid. Default 0.8.
+        transport_size: side in pixels of the blocks that move, where smaller than a mask block (4 in the
+            paper's CIFAR setting). Default: mask blocks move.
+        mean: channel means that the images were normalised with. Default: images in 0..1.
+        std: channel standard deviations, likewise.
+        generator: torch.Generator of all draws.
+
+    Raises:
+        TypeError, ValueError: a parameter of a wrong type or range.
+
+    Example:
+        >>> import comix, torch
+        >>> aug = comix.PuzzleMix(num_classes=10, generator=torch.Generator().manual_seed(0))
+        >>> images, targets = aug(torch.rand(4, 3, 32, 32), torch.tensor([1, 2, 3, 4]))
+        >>> images.shape, targets.shape
+        (torch.Size([4, 3, 32, 32]), torch.Size([4, 10]))
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int | None = None,
+        alpha: float = 1.0,
+        grid_choices: Sequence[int] = (2, 4, 8, 16),
+        n_labels: int = 3,
+        beta: float = 1.2,
+        gamma: float = 0.5,
+        eta: float = 0.2,
+        neigh_size: int = 4,
+        transport: bool = True,
+        transport_eps: float = 0.8,
+        transport_size: int | None = None,
+        mean: Sequence[float] | torch.Tensor | float | None = None,
+        std: Sequence[float] | torch.Tensor | float | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        if num_classes is not None:
+            checks.check_count(num_classes, "num_classes", 1)
+        if isinstance(grid_choices, int):
+            grid_choices = (grid_choices,)
+        if not isinstance(grid_choices, (tuple, list)) or not grid_choices:
+            checks.fail("grid_choices", "a sequence of ints", repr(grid_choices), TypeError)
+        for choice in grid_choices:
+            checks.check_count(choice, "grid_choices", 1)
+        if transport_size is not None:
+            checks.check_count(transport_size, "transport_size", 1)
+        self.num_classes = num_classes
+        self.alpha = checks.check_number(alpha, "alpha", 0.0)
+        self.grid_choices = tuple(grid_choices)
+        self.transport = bool(transport)
+        self.transport_eps = checks.check_number(transport_eps, "transport_eps", 0.0)
+        self.transport_size = transport_size
+        self.generator = check_generator(generator)
+        self._energy: dict[str, Any] = {
+            "n_labels": checks.check_count(n_labels, "n_labels", 2),
+            "beta": checks.check_number(beta, "beta", 0.0),
+            "gamma": checks.check_number(gamma, "gamma", 0.0),
+            "eta": checks.check_number(eta, "eta", 0.0),
+            "neigh_size": checks.check_count(neigh_size, "neigh_size", 1),
+            "mean": mean,
+            "std": std,
+        }
+
+    def __repr__(self) -> str:
+        return f"PuzzleMix(grid_choices={self.grid_choices}, alpha={self.alpha:g}, transport={self.transport})"
+
+    def draw(self, batch: int, height: int, width: int) -> tuple[int, torch.Tensor, float]:
+        """The random part of one call: (grid, partners int64 ``[B]``, lam)."""
+        fitting = [grid for grid in self.grid_choices if grid <= min(height, width)]
+        if not fitting:
+            checks.fail("grid_choices", f"a grid that fits {height} x {width} pixels", repr(self.grid_choices))
+        grid = fitting[int(torch.randint(0, len(fitting), (), generator=self.generator))]
+        index = torch.randperm(batch, generator=self.generator)
+        lam = 1.0 if self.alpha == 0 else float(draw_dirichlet(2, self.alpha, self.generator)[0])
+        return grid, index, lam
+
+    def plan(
+        self,
+        images: torch.Tensor,
+        saliency: torch.Tensor,
+        index: torch.Tensor,
+        lam: torch.Tensor | float,
+        grid: int | tuple[int, int],
+    ) -> MixPlan:
+        """The mix plan for given draws; deterministic.
+
+        Args:
+            images: ``[B, C, H, W]``.
+            saliency: ``[B, H, W]``.
+            index: ``[B]`` partners.
+            lam: expected share of the own image, a number or ``[B]``.
+            grid: blocks per side.
+
+        Returns:
+            A plan with B outputs.
+        """
+        # "auto" is exact here, except for gamma > 1 on wide grids, where exact would have to refuse.
+        mask = puzzlemix_mask(images, saliency, index, lam, grid=grid, method="auto", **self._energy)
+        if not self.transport:
+            return MixPlan.from_mask(mask, index)
+        height, width = saliency.shape[1:]
+        fine = [self._refinement(n // g) for n, g in zip((height, width), mask.shape[1:], strict=True)]
+        mask = mask.repeat_interleave(fine[0], 1).repeat_interleave(fine[1], 2)
+        blocks = pool_saliency(saliency, (mask.shape[1], mask.shape[2]))
+        own = transport_plan(blocks, mask, eps=self.transport_eps)
+        partner = transport_plan(blocks[index], 1 - mask, eps=self.transport_eps)
+        return MixPlan.from_mask(mask, index, own, partner)
+
+    def _refinement(self, block: int) -> int:
+        """Blocks that move per mask block, along one axis of mask blocks of this many pixels."""
+        return 1 if self.transport_size is None else max(1, block // self.transport_size)
+
+    def __call__(
+        self,
+        images: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        saliency: torch.Tensor | None = None,
+        model: torch.nn.Module | None = None,
+    ) -> MixResult:
+        """Mix a batch.
+
+        Args:
+            images: ``[B, C, H, W]``, any float dtype or uint8, any B >= 1; read only.
+            targets: ``[B]`` class indices or ``[B, K]`` soft labels.
+            saliency: ``[B, H, W]`` maps >= 0.
+            model: takes the saliency from this model's input gradient (:func:`comix.input_saliency`).
+                Neither: :func:`comix.spectral_residual`.
+
+        Returns:
+            MixResult: images ``[B, C, H, W]``, targets float32 ``[B, K]``, plan, saliency.
+
+        Raises:
+            TypeError, ValueError: an argument of a wrong type, shape or value; the text names it.
+        """
+        batch = check_batch(images, targets, self.num_classes, saliency, model)
+        grid, index, lam = self.draw(images.shape[0], images.shape[2], images.shape[3])
+        return batch.mixed_by(self.plan(batch.images, batch.saliency, index, lam, grid))

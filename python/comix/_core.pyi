@@ -1,0 +1,93 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Float = NDArray[np.float64]
+_Index = NDArray[np.int64]
+_Weights = float | _Float
+
+def build_info() -> dict[str, str | None]: ...
+def grid_cut(
+    unary: _Float,
+    pairwise: _Float,
+    weight_v: _Weights,
+    weight_h: _Weights,
+    method: str,
+    init: _Index | None,
+    max_sweeps: int,
+    threads: int,
+    labels: _Index,
+    energy: _Float,
+    optimal: NDArray[np.bool_],
+) -> None: ...
+def grid_energy(
+    labels: _Index,
+    unary: _Float,
+    pairwise: _Float,
+    weight_v: _Weights,
+    weight_h: _Weights,
+    energy: _Float,
+) -> None: ...
+def puzzlemix_energy(
+    images: NDArray[Any],
+    saliency: _Float,
+    index: _Index,
+    prior: _Float,
+    std: _Float,
+    beta: float,
+    gamma: float,
+    neigh_size: int,
+    threads: int,
+    unary: _Float,
+    weight_v: _Float,
+    weight_h: _Float,
+) -> None: ...
+def comixup_labels(
+    cost: _Float,
+    compatibility: _Float | None,
+    init: _Index,
+    beta: float,
+    gamma: float,
+    tau: float,
+    sweeps: int,
+    threshold: str,
+    resolve_duplicates: bool,
+    select: str,
+    method: str,
+    threads: int,
+    labels: _Index,
+) -> None: ...
+def comixup_objective(
+    labels: _Index,
+    cost: _Float,
+    compatibility: _Float | None,
+    beta: float,
+    gamma: float,
+    tau: float,
+    threshold: str,
+    objective: _Float,
+) -> None: ...
+def transport_plan(
+    saliency: _Float, mask: _Float, eps: float, method: str, threads: int, plan: _Index
+) -> None: ...
+def transport_cost(plan: _Index, saliency: _Float, mask: _Float, eps: float, cost: _Float) -> None: ...
+def mix(
+    source: _Index,
+    block: _Index,
+    weight: NDArray[np.float32],
+    images: NDArray[Any],
+    mixed: NDArray[Any],
+    dtype: str,
+    channels_last: bool,
+    threads: int,
+) -> None: ...
+def mix_transpose(
+    source: _Index,
+    block: _Index,
+    weight: NDArray[np.float32],
+    mixed: NDArray[Any],
+    images: NDArray[Any],
+    dtype: str,
+    threads: int,
+) -> None: ...

@@ -1,0 +1,68 @@
+"""The only importer of the compiled modules, and the view of a tensor that they take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+try:
+    from comix import _core as core
+except ImportError as error:
+    _HINT = (
+        "comix's compiled module comix._core is missing or does not fit this Python. Install comix "
+        "with 'pip install comix', or build it from a checkout with 'pip install .' (needs a C++17 "
+        "compiler); when you are in the checkout's python/ folder, leave it first."
+    )
+    raise ImportError(f"{_HINT} ({error})") from error
+
+__all__ = ["BackendUnavailable", "array", "backends", "build_info", "core", "require_cpu", "threads"]
+
+
+class BackendUnavailable(RuntimeError):  # noqa: N818 - the name is the public contract
+    """This build or this machine cannot do what was asked; the text says what would help."""
+
+
+def threads() -> int:
+    """Threads for a batch of problems: torch's own setting, so that one knob rules both."""
+    return torch.get_num_threads()
+
+
+def require_cpu(tensor: torch.Tensor, name: str) -> None:
+    """BackendUnavailable unless the tensor is on the CPU."""
+    if tensor.device.type != "cpu":
+        raise BackendUnavailable(
+            f"{name}: is on {tensor.device}, but this build of comix has CPU solvers only; "
+            f"move it with .cpu()"
+        )
+
+
+def array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    """The tensor's memory as a NumPy array, no copy; bfloat16 shows its bits."""
+    tensor = tensor.detach()
+    if tensor.dtype == torch.bfloat16:
+        tensor = tensor.view(torch.int16)
+    return tensor.numpy()
+
+
+def build_info() -> dict[str, str | None]:
+    """How comix was built: version, compiler, SIMD level and CUDA toolkit (None: CPU only).
+
+    Example:
+        >>> import comix
+        >>> sorted(comix.build_info())
+        ['build_type', 'compiler', 'cuda', 'simd', 'version']
+    """
+    return {**core.build_info(), "cuda": None}
+
+
+def backends() -> dict[str, bool]:
+    """Which devices this build can solve on, on this machine.
+
+    Example:
+        >>> import comix
+        >>> comix.backends()["cpu"]
+        True
+    """
+    return {"cpu": True, "cuda": False}

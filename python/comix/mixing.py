@@ -1,0 +1,337 @@
+"""Mix plans: which blocks of which inputs every block of every output is made from.
+
+PuzzleMix (own image and partner, blocks moved by transport) and Co-Mixup (one input per block, or two at
+half weight) both end in a plan, and one kernel mixes images for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from comix import _checks as checks
+from comix import _native as native
+
+_WEIGHT_TOLERANCE = 1e-4  # of a block's weights from a sum of 1: float32 noise passes, mistakes do not
+
+
+class MixPlan:
+    """For every block of every output, two (input, block, weight) entries.
+
+    Pixels belong to blocks as in nearest-neighbour upsampling: along an axis of n pixels, block i of g
+    covers pixels ``ceil(i*n/g)`` to ``ceil((i+1)*n/g) - 1``. A moved block keeps the offsets inside the
+    block; where the source block is one pixel smaller, its last row or column repeats.
+
+    Args:
+        source: int64 ``[B_out, gh, gw, 2]``, which input (index into the batch).
+        block: int64 ``[B_out, gh, gw, 2]``, which block of that input, row-major; the own position when
+            nothing moves.
+        weight: float32 ``[B_out, gh, gw, 2]``, how much of it; >= 0, the last axis sums to 1.
+
+    Raises:
+        TypeError: not tensors, or of a wrong dtype.
+        ValueError: wrong shapes, devices that differ, indices or weights out of range.
+
+    Example:
+        >>> import comix, torch
+        >>> plan = comix.MixPlan.from_mask(torch.tensor([[[1.0, 0.5]]]), torch.tensor([0]))
+        >>> plan.ratio(1)
+        tensor([[1.]])
+    """
+
+    def __init__(self, source: torch.Tensor, block: torch.Tensor, weight: torch.Tensor) -> None:
+        named = {"source": source, "block": block, "weight": weight}
+        for name, tensor in named.items():
+            checks.require_tensor(tensor, name)
+            checks.check_dtype(tensor, name, (torch.float32,) if name == "weight" else (torch.int64,))
+        if source.ndim != 4 or source.shape[-1] != 2 or 0 in source.shape:
+            checks.fail("source", "shape [B_out, gh, gw, 2], none of them 0", checks.shape_of(source))
+        for name in ("block", "weight"):
+            if named[name].shape != source.shape:
+                expected = f"the shape of source, {checks.shape_of(source)}"
+                checks.fail(name, expected, checks.shape_of(named[name]))
+        checks.check_same_device(dict(named))
+        checks.check_range(source, "source", 0, 2**31 - 1)
+        checks.check_range(block, "block", 0, source.shape[1] * source.shape[2] - 1)
+        checks.check_finite(weight, "weight")
+        checks.check_range(weight, "weight", 0, 1)
+        if checks.values_checked(weight):
+            worst = float((weight.detach().sum(-1) - 1).abs().max())
+            if worst > _WEIGHT_TOLERANCE:
+                checks.fail("weight", "two weights per block that sum to 1", f"a sum off by {worst:g}")
+        self.source = source
+        self.block = block
+        self.weight = weight
+
+    def __repr__(self) -> str:
+        outputs, height, width, _ = self.source.shape
+        return f"MixPlan({outputs} outputs, {height} x {width} blocks, {self.source.device})"
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Blocks per column and per row."""
+        return self.source.shape[1], self.source.shape[2]
+
+    @classmethod
+    def from_mask(
+        cls,
+        mask: torch.Tensor,
+        index: torch.Tensor,
+        plan_own: torch.Tensor | None = None,
+        plan_partner: torch.Tensor | None = None,
+    ) -> MixPlan:
+        """The plan of a PuzzleMix mask: each sample with its partner.
+
+        Args:
+            mask: ``[B, gh, gw]`` floats in 0..1, the weight of the own image.
+            index: ``[B]`` integers, the partner of each sample.
+            plan_own: ``[B, gh, gw]`` integers, the block of the own image that lands at each position
+                (:func:`comix.transport_plan`). Default: nothing moves.
+            plan_partner: the same for the partner.
+
+        Returns:
+            A plan with B outputs.
+
+        Raises:
+            TypeError: not tensors, or of a wrong dtype.
+            ValueError: wrong shapes or values out of range.
+        """
+        checks.require_tensor(mask, "mask")
+        checks.check_dtype(mask, "mask", checks.FLOAT_DTYPES)
+        if mask.ndim != 3 or 0 in mask.shape:
+            checks.fail("mask", "shape [B, gh, gw], none of them 0", checks.shape_of(mask))
+        batch, height, width = mask.shape
+        partner = check_index(index, batch, mask.device)
+        own = torch.arange(batch, device=mask.device)
+        source = torch.stack((own, partner), -1)[:, None, None, :].expand(batch, height, width, 2)
+        home = torch.arange(height * width, device=mask.device).view(1, height, width).expand_as(mask)
+        blocks = []
+        for name, plan in (("plan_own", plan_own), ("plan_partner", plan_partner)):
+            if plan is None:
+                blocks.append(home)
+                continue
+            checks.require_tensor(plan, name)
+            checks.check_dtype(plan, name, checks.INDEX_DTYPES)
+            if plan.shape != mask.shape:
+                expected = f"the shape of mask, {checks.shape_of(mask)}"
+                checks.fail(name, expected, checks.shape_of(plan))
+            checks.check_range(plan, name, 0, height * width - 1)
+            blocks.append(plan.to(torch.int64))
+        checks.check_finite(mask, "mask")
+        checks.check_range(mask, "mask", 0, 1)
+        weight = mask.detach().to(torch.float32)
+        return cls(source.contiguous(), torch.stack(blocks, -1), torch.stack((weight, 1 - weight), -1))
+
+    @classmethod
+    def from_labels(cls, labels: torch.Tensor, *, n_inputs: int | None = None) -> MixPlan:
+        """The plan of Co-Mixup labels; nothing moves.
+
+        Args:
+            labels: integers ``[P, m, gh, gw, 2]`` from :func:`comix.comixup_labels`, counting inputs inside
+                each partition, or ``[B_out, gh, gw, 2]`` counting inputs of the whole batch.
+            n_inputs: inputs per partition, for ``[P, m, ...]``: partition p holds inputs ``p * n_inputs``
+                onwards. Default: m, as many as outputs.
+
+        Returns:
+            A plan with ``P * m`` (or B_out) outputs, partitions laid end to end.
+
+        Raises:
+            TypeError: not a tensor, or of a wrong dtype.
+            ValueError: wrong shapes or values out of range.
+        """
+        checks.require_tensor(labels, "labels")
+        checks.check_dtype(labels, "labels", checks.INDEX_DTYPES)
+        if labels.ndim not in (4, 5) or labels.shape[-1] != 2 or 0 in labels.shape:
+            checks.fail(
+                "labels", "shape [P, m, gh, gw, 2] or [B_out, gh, gw, 2]", checks.shape_of(labels)
+            )
+        labels = labels.to(torch.int64)
+        if labels.ndim == 5:
+            per_partition = labels.shape[1] if n_inputs is None else checks.check_count(n_inputs, "n_inputs", 1)
+            checks.check_range(labels, "labels", 0, per_partition - 1)
+            first = torch.arange(labels.shape[0], device=labels.device) * per_partition
+            labels = (labels + first.view(-1, 1, 1, 1, 1)).flatten(0, 1)
+        height, width = labels.shape[1:3]
+        home = torch.arange(height * width, device=labels.device).view(1, height, width, 1)
+        weight = torch.full(labels.shape, 0.5, device=labels.device)
+        return cls(labels.contiguous(), home.expand_as(labels).contiguous(), weight)
+
+    def ratio(self, n_inputs: int) -> torch.Tensor:
+        """Share of every input in every output: block weights, averaged over the blocks.
+
+        Args:
+            n_inputs: number of images that the plan mixes.
+
+        Returns:
+            float32 ``[B_out, n_inputs]``, rows sum to 1.
+
+        Raises:
+            TypeError: n_inputs is not an int.
+            ValueError: the plan uses an input beyond n_inputs.
+        """
+        checks.check_count(n_inputs, "n_inputs", 1)
+        self._check_inputs(n_inputs, "n_inputs")
+        outputs = self.source.shape[0]
+        shares = torch.zeros(outputs, n_inputs, dtype=torch.float64, device=self.source.device)
+        weight = self.weight.detach().reshape(outputs, -1).to(torch.float64)
+        shares.scatter_add_(1, self.source.reshape(outputs, -1), weight)
+        return (shares / shares.sum(1, keepdim=True)).to(torch.float32)
+
+    def mix(self, images: torch.Tensor) -> torch.Tensor:
+        """Mix images (or feature maps): gather blocks and blend them. Differentiable in the images.
+
+        Args:
+            images: ``[n, C, H, W]`` float16, bfloat16, float32, float64 or uint8, contiguous or
+                channels_last, at least one pixel per block. Read only.
+
+        Returns:
+            ``[B_out, C, H, W]``, dtype and memory format of ``images``. Blocks taken whole are bitwise copies;
+            blends are computed in float32 (float64 for float64) and rounded to nearest.
+
+        Raises:
+            TypeError: not a tensor, or of a wrong dtype.
+            ValueError: wrong shape, another device, more blocks than pixels, an input that is not there.
+        """
+        checks.check_images(images)
+        checks.check_same_device({"plan": self.source, "images": images})
+        height, width = images.shape[2:]
+        if self.grid[0] > height or self.grid[1] > width:
+            checks.fail(
+                "images",
+                f"at least one pixel per block of the {self.grid[0]} x {self.grid[1]} plan",
+                f"{height} x {width} pixels",
+            )
+        self._check_inputs(images.shape[0], "images")
+        native.require_cpu(images, "images")
+        if images.requires_grad and torch.is_grad_enabled():
+            mixed: torch.Tensor = _Mix.apply(images, self)  # type: ignore[no-untyped-call]
+            return mixed
+        return self._mix(images)
+
+    def mix_targets(self, targets: torch.Tensor, *, num_classes: int | None = None) -> torch.Tensor:
+        """Mix targets by the shares of the inputs.
+
+        Args:
+            targets: ``[n, K]`` soft labels, or ``[n]`` class indices with ``num_classes``.
+            num_classes: K, for class indices.
+
+        Returns:
+            float32 ``[B_out, K]``.
+
+        Raises:
+            TypeError: not a tensor, or of a wrong dtype.
+            ValueError: wrong shape, class out of range, num_classes missing.
+        """
+        soft = soft_targets(targets, num_classes)
+        checks.check_same_device({"plan": self.source, "targets": soft})
+        return self.ratio(soft.shape[0]) @ soft
+
+    def to(self, device: torch.device | str) -> MixPlan:
+        """The same plan on another device."""
+        return MixPlan(self.source.to(device), self.block.to(device), self.weight.to(device))
+
+    def _check_inputs(self, count: int, name: str) -> None:
+        if checks.values_checked(self.source):
+            needed = int(self.source.max()) + 1
+            if needed > count:
+                checks.fail(name, f"at least {needed} (the plan uses input {needed - 1})", f"{count}")
+
+    def _arrays(self) -> tuple[Any, Any, Any]:
+        entries = (self.source, self.block, self.weight)
+        source, block, weight = (native.array(entry.contiguous()) for entry in entries)
+        return source, block, weight
+
+    def _mix(self, images: torch.Tensor) -> torch.Tensor:
+        images = images.detach()
+        channels_last = _is_channels_last(images)
+        memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        images = images.contiguous(memory_format=memory_format)
+        shape = (self.source.shape[0], *images.shape[1:])
+        mixed = torch.empty(shape, dtype=images.dtype, memory_format=memory_format)
+        order = (0, 2, 3, 1) if channels_last else (0, 1, 2, 3)
+        native.core.mix(
+            *self._arrays(),
+            native.array(images.permute(order)),
+            native.array(mixed.permute(order)),
+            str(images.dtype).removeprefix("torch."),
+            channels_last,
+            native.threads(),
+        )
+        return mixed
+
+    def _mix_transpose(self, mixed: torch.Tensor, n_inputs: int) -> torch.Tensor:
+        dtype = mixed.dtype if mixed.dtype == torch.float64 else torch.float32
+        gradient = torch.zeros((n_inputs, *mixed.shape[1:]), dtype=dtype)
+        native.core.mix_transpose(
+            *self._arrays(),
+            native.array(mixed.detach().to(dtype).contiguous()),
+            native.array(gradient),
+            str(dtype).removeprefix("torch."),
+            native.threads(),
+        )
+        return gradient.to(mixed.dtype)
+
+
+class _Mix(torch.autograd.Function):
+    """Mixing is linear in the images, so its backward is the transpose, and that one's backward is mixing."""
+
+    @staticmethod
+    def forward(ctx: Any, images: torch.Tensor, plan: MixPlan) -> torch.Tensor:
+        ctx.plan, ctx.n_inputs = plan, images.shape[0]
+        return plan._mix(images)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
+        return _MixTranspose.apply(gradient, ctx.plan, ctx.n_inputs), None  # type: ignore[no-untyped-call]
+
+
+class _MixTranspose(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, mixed: torch.Tensor, plan: MixPlan, n_inputs: int) -> torch.Tensor:
+        ctx.plan = plan
+        return plan._mix_transpose(mixed, n_inputs)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
+        return _Mix.apply(gradient, ctx.plan), None, None  # type: ignore[no-untyped-call]
+
+
+def _is_channels_last(images: torch.Tensor) -> bool:
+    return not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
+
+
+def check_index(index: Any, batch: int, device: torch.device) -> torch.Tensor:
+    """Partners ``[B]`` as int64, in range; a sequence of ints will do."""
+    if isinstance(index, Sequence) and not isinstance(index, str):
+        index = torch.as_tensor(index, device=device)
+    checks.require_tensor(index, "index")
+    checks.check_dtype(index, "index", checks.INDEX_DTYPES)
+    if tuple(index.shape) != (batch,):
+        checks.fail("index", f"shape [{batch}] (one partner per sample)", checks.shape_of(index))
+    checks.check_range(index, "index", 0, batch - 1)
+    return index.to(device=device, dtype=torch.int64).contiguous()
+
+
+def soft_targets(targets: Any, num_classes: int | None) -> torch.Tensor:
+    """Targets as float32 ``[n, K]``, from class indices ``[n]`` or soft labels ``[n, K]``."""
+    checks.require_tensor(targets, "targets")
+    if targets.ndim == 1:
+        checks.check_dtype(targets, "targets", checks.INDEX_DTYPES)
+        if num_classes is None:
+            checks.fail("num_classes", "the number of classes, since targets are class indices", "None")
+        checks.check_count(num_classes, "num_classes", 1)
+        checks.check_range(targets, "targets", 0, num_classes - 1)
+        soft = torch.zeros(targets.shape[0], num_classes, device=targets.device)
+        return soft.scatter_(1, targets.to(torch.int64)[:, None], 1.0)
+    if targets.ndim != 2 or 0 in targets.shape:
+        checks.fail(
+            "targets", "shape [B] (class indices) or [B, K] (soft labels)", checks.shape_of(targets)
+        )
+    if targets.dtype.is_complex:
+        checks.fail("targets", "a real dtype", str(targets.dtype).removeprefix("torch."), TypeError)
+    if num_classes is not None and targets.shape[1] != num_classes:
+        checks.fail("targets", f"{num_classes} columns (num_classes)", checks.shape_of(targets))
+    checks.check_finite(targets, "targets")
+    return targets.detach().to(torch.float32)

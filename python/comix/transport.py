@@ -1,0 +1,112 @@
+"""Moving salient blocks to where a mask shows them, as a permutation of the blocks.
+
+    cost(i, j) = eps * C(i, j) - saliency[i] * [mask[j] > 0],  block i landing at position j
+    C(i, j) = squared distance of the blocks / (max(gh, gw) - 1)^2
+
+Kim, Choo & Song, "Puzzle Mix", ICML 2020, section 4.2.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from comix import _checks as checks
+from comix import _native as native
+from comix._solver_arrays import SolverArrays
+
+METHODS = ("exact", "greedy")
+
+
+def _maps(arrays: SolverArrays, saliency: Any, mask: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Saliency and mask as float64 ``[B, gh, gw]``, checked."""
+    saliency = arrays.floats(saliency, "saliency")
+    mask = arrays.floats(mask, "mask")
+    if saliency.ndim != 3:
+        checks.fail("saliency", "shape [B, gh, gw]", checks.shape_of(saliency))
+    if 0 in saliency.shape:
+        checks.fail("saliency", "at least one map of one block", f"shape {checks.shape_of(saliency)}")
+    if mask.shape != saliency.shape:
+        checks.fail("mask", f"the shape of saliency, {checks.shape_of(saliency)}", checks.shape_of(mask))
+    checks.check_range(saliency, "saliency", 0, float("inf"))
+    checks.check_range(mask, "mask", 0, 1)
+    return saliency.contiguous(), mask.contiguous()
+
+
+def transport_plan(saliency: Any, mask: Any, *, eps: float = 0.8, method: str = "exact") -> Any:
+    """Which block lands at each position, so that what the mask shows is salient and few blocks move.
+
+    Args:
+        saliency: ``[B, gh, gw]`` block saliency >= 0, usually summing to 1 per image.
+        mask: ``[B, gh, gw]`` in 0..1; positions with a value above 0 are shown. A block that lands there
+            earns its saliency.
+        eps: price of moving across the whole grid. Default 0.8.
+        method: ``"exact"`` (default): the permutation of least cost, by shortest augmenting paths.
+            ``"greedy"``: the official code's row/column contest for every position the mask shows; the
+            positions it hides keep their own block when that is free and else take the rest in order,
+            so that the plan is still a permutation (the official one is not: it leaves holes).
+
+    Returns:
+        int64 ``[B, gh, gw]``: the block (row-major index) that lands at each position, a permutation per
+        image; NumPy if ``saliency`` was.
+
+    Raises:
+        TypeError: not a tensor or array, or of a wrong dtype.
+        ValueError: wrong shapes, NaN, saliency < 0, mask outside 0..1, eps < 0, unknown method.
+
+    Example:
+        >>> import comix, torch
+        >>> saliency = torch.tensor([[[0.1, 0.9]]])  # the salient block is on the right
+        >>> comix.transport_plan(saliency, torch.tensor([[[1.0, 0.0]]]), eps=0.2)  # shown: the left
+        tensor([[[1, 0]]])
+    """
+    checks.check_option(method, "method", METHODS)
+    eps = checks.check_number(eps, "eps", 0.0)
+    arrays = SolverArrays(saliency)
+    saliency, mask = _maps(arrays, saliency, mask)
+    plan = torch.empty(saliency.shape, dtype=torch.int64)
+    native.core.transport_plan(
+        native.array(saliency), native.array(mask), eps, method, native.threads(), plan.numpy()
+    )
+    return arrays.give_back(plan)
+
+
+def transport_cost(plan: Any, saliency: Any, mask: Any, *, eps: float = 0.8) -> Any:
+    """Cost of plans: moves paid, saliency shown earned, summed over all positions.
+
+    Args:
+        plan: ``[B, gh, gw]`` integers, the block that lands at each position.
+        saliency: ``[B, gh, gw]`` block saliency >= 0.
+        mask: ``[B, gh, gw]`` in 0..1.
+        eps: price of moving across the whole grid. Default 0.8.
+
+    Returns:
+        float64 ``[B]``; NumPy if ``plan`` was.
+
+    Raises:
+        TypeError: not a tensor or array, or of a wrong dtype.
+        ValueError: wrong shapes, NaN, values or blocks out of range.
+
+    Example:
+        >>> import comix, torch
+        >>> saliency, mask = torch.tensor([[[0.25, 0.75]]]), torch.tensor([[[1.0, 0.0]]])
+        >>> comix.transport_cost(torch.tensor([[[1, 0]]]), saliency, mask, eps=0.125)
+        tensor([-0.5000], dtype=torch.float64)
+    """
+    eps = checks.check_number(eps, "eps", 0.0)
+    arrays = SolverArrays(plan)
+    saliency, mask = _maps(arrays, saliency, mask)
+    indices = arrays.indices(plan, "plan")
+    if indices.shape != saliency.shape:
+        checks.fail("plan", f"the shape of saliency, {checks.shape_of(saliency)}", checks.shape_of(indices))
+    checks.check_range(indices, "plan", 0, saliency.shape[1] * saliency.shape[2] - 1)
+    cost = torch.empty(saliency.shape[0], dtype=torch.float64)
+    native.core.transport_cost(
+        native.array(indices.contiguous()),
+        native.array(saliency),
+        native.array(mask),
+        eps,
+        cost.numpy(),
+    )
+    return arrays.give_back(cost)
