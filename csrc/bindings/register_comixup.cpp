@@ -7,7 +7,7 @@
 #include "bindings/arrays.hpp"
 #include "bindings/methods.hpp"
 #include "bindings/register.hpp"
-#include "comixup/comixup.hpp"
+#include "comixup/labeller.hpp"
 
 namespace comix::bindings {
 

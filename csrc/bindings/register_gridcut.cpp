@@ -90,7 +90,9 @@ void grid_cut(const Array<double>& unary, const Array<double>& pairwise, const W
               const std::optional<Array<std::int64_t>>& init, int max_sweeps, int threads,
               Array<std::int64_t> labels, Array<double> energy, Array<bool> optimal) {
     const Batch batch(unary, pairwise, weight_v, weight_h);
-    const gridcut::Options options{cut_method(method), max_sweeps, gridcut::kAutoSteps};
+    gridcut::Options options;
+    options.method = cut_method(method);
+    options.max_sweeps = max_sweeps;
     const auto labels_out = output<std::int64_t, 3>(labels, "labels");
     const auto energy_out = output<double, 1>(energy, "energy");
     const auto optimal_out = output<bool, 1>(optimal, "optimal");

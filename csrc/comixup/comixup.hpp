@@ -9,8 +9,9 @@
 //   the others' shares, joins the unary costs of a grid cut (Kim et al., "Co-Mixup", ICLR 2021,
 //   sections 3-4 and algorithm 1). From the second sweep on, the two or three largest inputs of an
 //   output may also mix half and half in a block.
-// Guarantee: none - the linearised step is no descent step, so the best sweep is kept on request.
-//   The cut inside is exact when the method is.
+// Guarantee: the linearised step is no descent step, so an optimum is not to be expected; on request
+//   (Select::best) the best sweep is kept and improved by descent (descent.hpp). The cut inside is
+//   exact when the method is.
 // Cost: sweeps * outputs * one grid cut of at most n + 3 labels.
 #pragma once
 
@@ -43,47 +44,5 @@ struct Partition {
 
 // The thresholded objective above. labels [m, gh, gw, 2]: a block's two inputs, equal when one fills it.
 double objective(const Partition& partition, const Settings& settings, const std::int64_t* labels);
-
-class Labeller {
-  public:
-    // init [m, gh, gw] -> labels [m, gh, gw, 2]; returns their thresholded objective.
-    double solve(const Partition& partition, const Settings& settings, const std::int64_t* init,
-                 std::int64_t* labels);
-
-  private:
-    struct Pair {
-        int i, j;  // the two inputs of a soft label, i < j
-    };
-
-    void begin(const Partition& partition, const Settings& settings, const std::int64_t* init);
-    void relabel(int output, bool soft);
-    void penalty();
-    void soft_labels(int output);
-    void cut(int output);
-    void choose_alive();
-    void resolve();
-    double plain_objective() const;
-    double* shares(int output) { return shares_.data() + std::int64_t{output} * partition_.inputs; }
-    std::int64_t* labels(int output) {
-        return labels_.data() + std::int64_t{output} * partition_.blocks() * 2;
-    }
-    void count_shares(int output);
-
-    Partition partition_;
-    Settings settings_;
-    double beta_ = 0, gamma_ = 0, tau_ = 0;  // scaled by the number of blocks
-    std::vector<double> cost_;               // [blocks, n]
-    std::vector<std::int64_t> labels_, best_labels_;  // [m, blocks, 2]
-    std::vector<double> shares_;             // [m, n]
-    std::vector<double> total_, reach_, rho_;  // [n] shares of the others, A times those, penalty
-    std::vector<std::uint8_t> extra_;        // [m, n] inputs to avoid since the duplicate resolution
-    bool resolved_ = false;
-    std::vector<Pair> soft_;                 // soft labels of the cut at hand
-    std::vector<double> unary_;              // [blocks, n + soft]
-    std::vector<int> alive_;                 // labels of the cut at hand that can win somewhere
-    std::vector<double> alive_unary_, pairwise_;
-    std::vector<gridcut::Label> cut_labels_;
-    gridcut::GridCutter cutter_;
-};
 
 }  // namespace comix::comixup

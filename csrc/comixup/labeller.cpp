@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "comixup/labeller.hpp"
 #include "comixup/penalty.hpp"
 
 namespace comix::comixup {
@@ -150,7 +151,7 @@ void Labeller::cut(int output) {
     problem.unary = unary;
     problem.pairwise = pairwise_.data();
     problem.weight_v.uniform = problem.weight_h.uniform = beta_;
-    cutter_.solve(problem, {settings_.method, 0, kAutoSteps}, false, cut_labels_.data());
+    cutter_.solve(problem, {settings_.method, 0, kAutoSteps, false}, false, cut_labels_.data());
 
     std::int64_t* target = labels(output);
     for (int p = 0; p < blocks; ++p) {
@@ -216,9 +217,12 @@ double Labeller::solve(const Partition& partition, const Settings& settings,
         if (std::abs(previous - plain) < kConverged * std::abs(plain)) break;
         previous = plain;
     }
-    const auto& result = settings.select == Select::best ? best_labels_ : labels_;
-    std::copy(result.begin(), result.end(), labels);
-    return settings.select == Select::best ? best : objective(partition, settings, labels);
+    if (settings.select == Select::best) {
+        labels_.swap(best_labels_);
+        descent_.run(partition, settings, labels_.data());
+    }
+    std::copy(labels_.begin(), labels_.end(), labels);
+    return objective(partition, settings, labels);
 }
 
 }  // namespace comix::comixup

@@ -4,17 +4,12 @@
 
 namespace comix::comixup {
 
-namespace {
-
-// |z_p - z_q|^2 of two blocks, each half `a[0]`, half `a[1]`.
 double squared_distance(const std::int64_t* a, const std::int64_t* b) {
     const auto half_product = [](const std::int64_t* x, const std::int64_t* y) {
         return 0.25 * ((x[0] == y[0]) + (x[0] == y[1]) + (x[1] == y[0]) + (x[1] == y[1]));
     };
     return half_product(a, a) + half_product(b, b) - 2 * half_product(a, b);
 }
-
-}  // namespace
 
 double unary_and_smoothness(const Partition& part, double beta, const std::int64_t* labels) {
     const int blocks = part.blocks(), w = part.width;

@@ -1,6 +1,7 @@
 #include "gridcut/grid_cut.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "base/errors.hpp"
@@ -15,32 +16,75 @@ std::string text(const char* format, double a, double b) {
     return buffer;
 }
 
+bool all_integers(const GridProblem& problem) {
+    const auto integers = [](const double* values, std::int64_t count) {
+        return std::all_of(values, values + count, [](double x) { return x == std::floor(x); });
+    };
+    const std::int64_t h = problem.height, w = problem.width, l = problem.labels;
+    const auto weights = [&](const EdgeWeights& weight, std::int64_t edges) {
+        return weight.data ? integers(weight.data, edges) : integers(&weight.uniform, 1);
+    };
+    return integers(problem.pairwise, l * l) && weights(problem.weight_v, (h - 1) * w) &&
+           weights(problem.weight_h, h * (w - 1)) && integers(problem.unary, h * w * l);
+}
+
 }  // namespace
 
-void GridCutter::start(bool has_init, bool at_unary_minimum, Label* labels) const {
-    if (has_init) return;
+void GridCutter::start_at_unary_minimum(Label* labels) const {
     for (int p = 0; p < grid_.sites(); ++p) {
         const Cost* unary = grid_.unary(p);
-        labels[p] = at_unary_minimum ? static_cast<Label>(std::min_element(
-                                           unary, unary + grid_.labels()) - unary)
-                                     : 0;
+        labels[p] = static_cast<Label>(std::min_element(unary, unary + grid_.labels()) - unary);
     }
 }
 
+void GridCutter::start_at_zero(Label* labels) const { std::fill(labels, labels + grid_.sites(), 0); }
+
+template <class Attempt>
+void GridCutter::try_again(Label* labels, const Attempt& attempt) {
+    second_.resize(static_cast<std::size_t>(grid_.sites()));
+    attempt(second_.data());
+    if (grid_.energy(second_.data()) < grid_.energy(labels))
+        std::copy(second_.begin(), second_.end(), labels);
+}
+
+bool GridCutter::swap(const GridProblem& problem, const Options& options, bool has_init,
+                      Label* labels) {
+    if (!has_init) start_at_zero(labels);
+    const bool proven = moves_.swap(grid_, options.max_sweeps, labels);
+    if (has_init || proven || !options.second_start || all_integers(problem)) return proven;
+    try_again(labels, [&](Label* second) {
+        start_at_unary_minimum(second);
+        moves_.swap(grid_, options.max_sweeps, second);
+    });
+    return proven;
+}
+
+// The labels that survive elimination somewhere, ascending.
+void GridCutter::choose_candidates() {
+    std::vector<std::uint8_t> alive(static_cast<std::size_t>(grid_.labels()), 0);
+    for (int p = 0; p < grid_.sites(); ++p)
+        for (const Label a : survivors_.at(p)) alive[static_cast<std::size_t>(a)] = 1;
+    candidates_.clear();
+    for (Label a = 0; a < grid_.labels(); ++a)
+        if (alive[static_cast<std::size_t>(a)]) candidates_.push_back(a);
+}
+
 bool GridCutter::expand(const Options& options, bool has_init, Label* labels) {
-    start(has_init, true, labels);
+    if (!has_init) start_at_unary_minimum(labels);
     // Two labels are one binary problem; a swap move solves it whole, submodular or not.
     if (grid_.labels() == 2) return moves_.swap(grid_, options.max_sweeps, labels);
     survivors_.reset(grid_);
     survivors_.strike_quick(grid_);
-    if (!has_init && survivors_.single()) return true;  // already at the unary minimum
-    std::vector<std::uint8_t> alive(static_cast<std::size_t>(grid_.labels()), 0);
-    for (int p = 0; p < grid_.sites(); ++p)
-        for (const Label a : survivors_.at(p)) alive[static_cast<std::size_t>(a)] = 1;
-    std::vector<Label> candidates;
-    for (Label a = 0; a < grid_.labels(); ++a)
-        if (alive[static_cast<std::size_t>(a)]) candidates.push_back(a);
-    moves_.expansion(grid_, candidates, options.max_sweeps, labels);
+    if (!has_init && survivors_.single()) return true;  // the unary minimum is all that is left
+    choose_candidates();
+    moves_.expansion(grid_, candidates_, options.max_sweeps, labels);
+    if (!has_init && options.second_start) {
+        try_again(labels, [&](Label* second) {
+            start_at_unary_minimum(second);
+            std::reverse(candidates_.begin(), candidates_.end());
+            moves_.expansion(grid_, candidates_, options.max_sweeps, second);
+        });
+    }
     return grid_.labels() == 1;
 }
 
@@ -84,8 +128,7 @@ bool GridCutter::solve(const GridProblem& problem, const Options& options, bool 
     grid_.assign(problem);
     switch (options.method) {
         case Method::swap:
-            start(has_init, false, labels);
-            return moves_.swap(grid_, options.max_sweeps, labels);
+            return swap(problem, options, has_init, labels);
         case Method::expansion:
             return expand(options, has_init, labels);
         case Method::exact:

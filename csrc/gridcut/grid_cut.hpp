@@ -1,7 +1,10 @@
 // One call for every method: minimise a grid energy.
 //
-//   swap       alpha-beta swap from all-zero labels (or init); order and ties fixed (moves.hpp)
-//   expansion  alpha-expansion from the unary minimum (or init) over the labels that elimination leaves
+//   swap       alpha-beta swap; order and ties fixed (moves.hpp). From init, or from all-zero labels and,
+//              unless all costs are integers, also from the unary minimum: the better one. (On
+//              integers the result is comparable label by label with other implementations.)
+//   expansion  alpha-expansion over the labels that elimination leaves. From init, or from the unary
+//              minimum with labels tried in ascending and in descending order: the better one
 //   exact      the proven optimum, or InvalidArgument saying why not: a minimum cut when the labels
 //              are ordered (ordered.hpp), else the frontier programme (frontier.hpp) when it fits
 //              kExactBytes of memory
@@ -31,6 +34,7 @@ struct Options {
     Method method = Method::expansion;
     int max_sweeps = 0;             // of expansion and swap; 0: until no move helps
     double auto_steps = kAutoSteps;
+    bool second_start = true;       // without init, make the second attempt named above
 };
 
 // Scratch memory for one thread; problems of one size follow each other without allocation.
@@ -41,15 +45,22 @@ class GridCutter {
     bool solve(const GridProblem& problem, const Options& options, bool has_init, Label* labels);
 
   private:
+    bool swap(const GridProblem& problem, const Options& options, bool has_init, Label* labels);
     bool expand(const Options& options, bool has_init, Label* labels);
+    void choose_candidates();
     bool exact(const GridProblem& problem, const Options& options, Label* labels);
-    void start(bool has_init, bool at_unary_minimum, Label* labels) const;
+    void start_at_unary_minimum(Label* labels) const;
+    void start_at_zero(Label* labels) const;
+    // Makes a second attempt and keeps its labels if they are strictly better.
+    template <class Attempt>
+    void try_again(Label* labels, const Attempt& attempt);
 
     FixedGrid grid_;
     Survivors survivors_;
     Moves moves_;
     OrderedCut ordered_;
     FrontierCut frontier_;
+    std::vector<Label> candidates_, second_;
 };
 
 }  // namespace comix::gridcut

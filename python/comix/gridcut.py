@@ -121,11 +121,14 @@ def grid_cut(
             Usually symmetric with a zero diagonal; neither is required.
         weight_v: weight of the edges between rows, a number or ``[..., H-1, W]``. Default 1.
         weight_h: weight of the edges between columns, a number or ``[..., H, W-1]``. Default 1.
-        method: ``"expansion"`` (default): alpha-expansion from the unary minimum. ``"swap"``: alpha-beta
-            swap from label 0 everywhere, in the order and with the ties of the gco library. ``"exact"``:
+        method: ``"expansion"`` (default): alpha-expansion. ``"swap"``: alpha-beta swap, in the order and with
+            the ties of the gco library, so that on integer costs the labels are the same. ``"exact"``:
             the proven optimum, or an error with the reason. ``"auto"``: exact where that is
             affordable, else expansion followed by swap.
-        init: ``[..., H, W]`` start labels for expansion and swap; the result is never worse.
+        init: ``[..., H, W]`` start labels for expansion and swap; the result is never worse. Default: the
+            better of two attempts. Expansion starts at the unary minimum and tries the labels in
+            ascending, then in descending order; swap starts from label 0 everywhere, then from the unary
+            minimum - on costs that are all integers from label 0 only, as gco does.
         max_sweeps: rounds over the labels, for expansion and swap. Default: until no move helps.
 
     Returns:

@@ -11,7 +11,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -19,6 +18,8 @@ from torch import Tensor
 
 from comix import _checks as checks
 from comix import _tiles as tiles
+from comix._mixers import MixResult
+from comix.mixing import MixPlan
 
 # The layout, in inches.
 _TILE, _GAP, _SECTION_GAP, _MARGIN = 1.7, 0.12, 0.45, 0.45
@@ -49,7 +50,7 @@ class _Row:
 def mixing_figure(
     images: Tensor,  # [B, C, H, W]
     saliency: Tensor,  # [B, h, w]
-    result: Any,
+    result: MixResult | Mapping[str, MixResult],
     names: Sequence[str] | None = None,
     max_outputs: int = 8,
 ) -> Figure:
@@ -158,7 +159,7 @@ def _input_rows(
 
 
 def _output_rows(
-    results: Mapping[str, Any], count: int, max_outputs: int, low: float, high: float
+    results: Mapping[str, MixResult], count: int, max_outputs: int, low: float, high: float
 ) -> list[_Row]:
     masks, mixes, shares = _Row("mask", 0.0), _Row("mixed", 0.0), _Row("shares", 0.0)
     ratios: list[tiles.Pixels] = []
@@ -180,7 +181,7 @@ def _output_rows(
     return [masks, mixes, shares]
 
 
-def _has_mixed_blocks(plan: Any) -> bool:
+def _has_mixed_blocks(plan: MixPlan) -> bool:
     two_sources = plan.source[..., 0] != plan.source[..., 1]
     return bool((two_sources & (plan.weight > 0).all(dim=-1)).any())
 
@@ -206,7 +207,8 @@ def _page(rows: list[_Row], columns: int, note: str) -> Figure:
         figure.text(0.2 / width, middle, row.label, rotation=90, va="center", color=tiles.INK)
         for cell in row.cells:
             x = left(cell.column, cell.section)
-            figure.text(x, 1 - (top - 0.06) / height, cell.caption, va="bottom", color=tiles.INK)
+            place = (x, 1 - (top - 0.06) / height)
+            figure.text(*place, cell.caption, va="bottom", color=tiles.INK, parse_math=False)
             axes = figure.add_axes((x, bottom, _TILE / width, row.height / height))
             axes.set_xticks([])
             axes.set_yticks([])

@@ -1,0 +1,178 @@
+#include "comixup/descent.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "comixup/penalty.hpp"
+
+namespace comix::comixup {
+
+namespace {
+
+constexpr double kGain = 1e-9;   // smaller improvements are rounding
+constexpr int kMostPasses = 64;  // never reached in practice; each pass makes at least one move
+
+std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
+
+}  // namespace
+
+double Descent::compatibility(int i, std::int64_t j) const {
+    if (!partition_.compatibility) return i == j;
+    return partition_.compatibility[std::int64_t{i} * partition_.inputs + j];
+}
+
+// Change of (A pi)_i in every other output.
+double Descent::reach_change(int i, const Change& change) const {
+    const double gained = change.to < 0 ? 0.0 : compatibility(i, change.to);
+    return gained - 0.5 * (compatibility(i, change.a) + compatibility(i, change.b));
+}
+
+double Descent::penalty(double reach) const {
+    if (!(reach > tau_)) return 0.0;
+    return threshold_ == Threshold::soft ? reach - tau_ : reach;
+}
+
+void Descent::count(const std::int64_t* labels) {
+    const int n = partition_.inputs, m = partition_.outputs, blocks = partition_.blocks();
+    shares_.assign(at(std::int64_t{m} * n), 0.0);
+    reach_.assign(at(std::int64_t{m} * n), 0.0);
+    present_.assign(at(m), {});
+    std::vector<double> total(at(n), 0.0), others(at(n));
+    for (int o = 0; o < m; ++o) {
+        double* s = shares_.data() + index(o, 0);
+        add_shares(labels + std::int64_t{o} * blocks * 2, blocks, s);
+        for (int i = 0; i < n; ++i) {
+            total[at(i)] += s[i];
+            if (s[i] > 0) present_[at(o)].push_back(i);
+        }
+    }
+    for (int o = 0; o < m; ++o) {
+        for (int i = 0; i < n; ++i) others[at(i)] = total[at(i)] - shares_[at(index(o, i))];
+        for (int i = 0; i < n; ++i) {
+            if (!partition_.compatibility) {
+                reach_[at(index(o, i))] = others[at(i)];
+                continue;
+            }
+            const double* row = partition_.compatibility + std::int64_t{i} * n;
+            reach_[at(index(o, i))] = std::inner_product(row, row + n, others.begin(), 0.0);
+        }
+    }
+}
+
+// Some output pays for showing the input.
+bool Descent::overused(std::int64_t input) const {
+    for (int o = 0; o < partition_.outputs; ++o)
+        if (shares_[at(index(o, input))] > 0 && reach_[at(index(o, input))] > tau_) return true;
+    return false;
+}
+
+// Change of what the other outputs pay.
+double Descent::others_change(const Change& change) const {
+    double sum = 0;
+    for (int o = 0; o < partition_.outputs; ++o) {
+        if (o == change.output) continue;
+        for (const int i : present_[at(o)]) {
+            const double reach = reach_[at(index(o, i))];
+            const double moved = reach + reach_change(i, change);
+            if (reach > tau_ || moved > tau_)
+                sum += shares_[at(index(o, i))] * (penalty(moved) - penalty(reach));
+        }
+    }
+    return gamma_ * sum;
+}
+
+// Change of the block's unary cost, of its edges, and of what its own output pays.
+double Descent::local_change(const std::int64_t* output_labels, int block,
+                             const Change& change) const {
+    const int blocks = partition_.blocks(), w = partition_.width;
+    const auto cost = [&](std::int64_t i) { return partition_.cost[i * blocks + block]; };
+    const auto pays = [&](std::int64_t i) { return penalty(reach_[at(index(change.output, i))]); };
+    double sum = cost(change.to) - 0.5 * (cost(change.a) + cost(change.b)) +
+                 gamma_ * (pays(change.to) - 0.5 * (pays(change.a) + pays(change.b)));
+    const std::int64_t before[2] = {change.a, change.b}, after[2] = {change.to, change.to};
+    const auto edge = [&](int other) {
+        const std::int64_t* there = output_labels + 2 * other;
+        sum += 0.5 * beta_ * (squared_distance(after, there) - squared_distance(before, there));
+    };
+    if (block >= w) edge(block - w);
+    if (block + w < blocks) edge(block + w);
+    if (block % w != 0) edge(block - 1);
+    if ((block + 1) % w != 0) edge(block + 1);
+    return sum;
+}
+
+void Descent::apply(const Change& change) {
+    const int n = partition_.inputs;
+    double* s = shares_.data() + index(change.output, 0);
+    s[change.to] += 1.0;
+    s[change.a] -= 0.5;
+    s[change.b] -= 0.5;
+    auto& present = present_[at(change.output)];
+    present.clear();
+    for (int i = 0; i < n; ++i)
+        if (s[i] > 0) present.push_back(i);
+    for (int i = 0; i < n; ++i) {
+        const double moved = reach_change(i, change);
+        if (moved == 0.0) continue;
+        for (int o = 0; o < partition_.outputs; ++o)
+            if (o != change.output) reach_[at(index(o, i))] += moved;
+    }
+}
+
+bool Descent::pass(std::int64_t* labels) {
+    const int n = partition_.inputs, blocks = partition_.blocks();
+    bool improved = false;
+    for (int o = 0; o < partition_.outputs; ++o) {
+        std::int64_t* output_labels = labels + std::int64_t{o} * blocks * 2;
+        for (int p = 0; p < blocks; ++p) {
+            std::int64_t* label = output_labels + 2 * p;
+            if (!overused(label[0]) && !overused(label[1])) continue;
+            Change change{o, label[0], label[1], -1};
+            const double relief = others_change(change);
+            candidates_.clear();
+            for (int j = 0; j < n; ++j) {
+                if (j == label[0] && j == label[1]) continue;
+                change.to = j;
+                local_[at(j)] = local_change(output_labels, p, change);
+                if (local_[at(j)] + relief < -kGain) candidates_.push_back(j);
+            }
+            std::sort(candidates_.begin(), candidates_.end(), [&](int x, int y) {
+                return local_[at(x)] < local_[at(y)] || (local_[at(x)] == local_[at(y)] && x < y);
+            });
+            double best = -kGain;
+            int best_input = -1;
+            for (const int j : candidates_) {
+                // Showing j instead relieves the others by no more than showing nothing.
+                if (local_[at(j)] + relief >= best) break;
+                change.to = j;
+                const double sum = local_[at(j)] + others_change(change);
+                if (sum < best) {
+                    best = sum;
+                    best_input = j;
+                }
+            }
+            if (best_input < 0) continue;
+            change.to = best_input;
+            apply(change);
+            label[0] = label[1] = best_input;
+            improved = true;
+        }
+    }
+    return improved;
+}
+
+void Descent::run(const Partition& partition, const Settings& settings, std::int64_t* labels) {
+    if (settings.threshold == Threshold::hard_official) return;
+    partition_ = partition;
+    threshold_ = settings.threshold;
+    const int blocks = partition.blocks();
+    beta_ = settings.beta / blocks;
+    gamma_ = settings.gamma / blocks;
+    tau_ = settings.tau * blocks;
+    local_.resize(at(partition.inputs));
+    count(labels);
+    for (int k = 0; k < kMostPasses && pass(labels); ++k) {
+    }
+}
+
+}  // namespace comix::comixup
