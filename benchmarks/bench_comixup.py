@@ -90,6 +90,8 @@ def cases(options: Options) -> Iterator[Case]:
                     options.threads, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
                 )
             )
+            for _ in range(2):  # start every worker and let it import, before anything is timed
+                with_processes(pool, problems.comixup(2 * options.threads, 20, 4, options.seed))
         # grid, partitions, inputs of each, sets for the quality, sets for the time
         jobs = [(4, 5, 20, options.pick(6, 16), options.pick(2, 4))]
         if not options.quick:

@@ -232,7 +232,7 @@ def test_errors() -> None:
         mixing_figure(images.numpy(), saliency, result)
 
 
-# ---- save_figure --------------------------------------------------------------------------------------------
+# ---- save_figure ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["a.png", "A.PNG", "a.pdf", "a.svg", "a.jpg", "no_suffix"])

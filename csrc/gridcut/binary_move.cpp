@@ -37,14 +37,32 @@ bool BinaryMove::all_submodular() const {
            std::all_of(right_.begin(), right_.end(), submodular);
 }
 
-bool BinaryMove::solve() {
+BinaryMove::Outcome BinaryMove::solve() {
     const int narrow = std::min(height_, width_);
     if (sites() <= kFrontierSites &&
         (narrow <= kFastFrontierWidth || (narrow <= kFrontierWidth && !all_submodular()))) {
-        solve_frontier_any();
-        return true;
+        return {true, solve_frontier_any()};
     }
-    return solve_min_cut();
+    const bool proven = solve_min_cut();
+    return {proven, change()};
+}
+
+// E(x) - E(0) of the answer.
+Cost BinaryMove::change() const {
+    Cost sum = 0;
+    for (int r = 0, p = 0; r < height_; ++r) {
+        for (int c = 0; c < width_; ++c, ++p) {
+            const auto i = static_cast<std::size_t>(p);
+            const int x = taken_[i];
+            sum += cost_[i][static_cast<std::size_t>(x)] - cost_[i][0];
+            const auto edge = [&](const Edge& e, int other) {
+                sum += e[static_cast<std::size_t>(2 * x + taken_[static_cast<std::size_t>(other)])] - e[0];
+            };
+            if (r + 1 < height_) edge(down_[i], p + width_);
+            if (c + 1 < width_) edge(right_[i], p + 1);
+        }
+    }
+    return sum;
 }
 
 bool BinaryMove::add_edge(int site, int other, GridTopology::Direction direction, Edge e) {
@@ -82,7 +100,7 @@ bool BinaryMove::solve_min_cut() {
     return exact;
 }
 
-void BinaryMove::solve_frontier_any() {
+Cost BinaryMove::solve_frontier_any() {
     switch (std::min(height_, width_)) {
         case 1: return solve_frontier<1>();
         case 2: return solve_frontier<2>();
@@ -95,59 +113,63 @@ void BinaryMove::solve_frontier_any() {
     }
 }
 
-// Sites are visited row by row across the narrow side. Bit c of a state is the choice at the last
-// visited site of column c; a step replaces bit c, minimising over the value that leaves.
+// Sites are visited row by row across the narrow side. A state holds the last `Width` choices as bits, the
+// newest lowest: a step shifts the new choice in and the choice of the site above it out of the top.
 template <int Width>
-void BinaryMove::solve_frontier() {
-    constexpr int states = 1 << Width;
+Cost BinaryMove::solve_frontier() {
+    constexpr int states = 1 << Width, half = states / 2;
     const bool transposed = height_ < width_;
     const int rows = transposed ? width_ : height_;
     // Site (r, c) of the narrow orientation.
-    const auto site = [&](int r, int c) { return transposed ? c * width_ + r : r * width_ + c; };
-    const auto& along = transposed ? right_ : down_;    // edge between rows
-    const auto& across = transposed ? down_ : right_;   // edge between columns
-    // Costs carry the number of ones in their low 8 bits: fewest ones among equal costs.
+    const auto site = [&](int r, int c) {
+        return static_cast<std::size_t>(transposed ? c * width_ + r : r * width_ + c);
+    };
+    const auto& along = transposed ? right_ : down_;   // edges between rows
+    const auto& across = transposed ? down_ : right_;  // edges between columns
+    // Costs, relative to keeping everything, carry the number of ones in their low 8 bits: fewest ones
+    // among equal costs.
     constexpr Cost unit = 1 << 8;
+    constexpr Edge no_edge{};
 
     choices_.resize(static_cast<std::size_t>(sites()) * states);
-    alignas(64) Cost best[states] = {};
+    Cost buffers[2][states] = {};
+    Cost* best = buffers[0];
+    Cost* next = buffers[1];
     std::uint8_t* choice = choices_.data();
     for (int r = 0; r < rows; ++r) {
         for (int c = 0; c < Width; ++c, choice += states) {
-            const auto p = static_cast<std::size_t>(site(r, c));
-            const Edge up = r ? along[static_cast<std::size_t>(site(r - 1, c))] : Edge{};
-            const Edge left = c ? across[static_cast<std::size_t>(site(r, c - 1))] : Edge{};
-            const int bit = 1 << c, left_bit = c ? bit >> 1 : 0;
-            // step[x_left][x]: everything the new site adds but the edge above it
-            const Cost step[2][2] = {{(cost_[p][0] + left[0]) * unit,
-                                      (cost_[p][1] + left[1]) * unit + 1},
-                                     {(cost_[p][0] + left[2]) * unit,
-                                      (cost_[p][1] + left[3]) * unit + 1}};
-            const Cost above[4] = {up[0] * unit, up[1] * unit, up[2] * unit, up[3] * unit};
-            for (int low = 0; low < states; ++low) {
-                if (low & bit) continue;
-                const int high = low | bit;
-                const Cost* add = step[(low & left_bit) != 0];
-                const Cost from_low = best[low], from_high = best[high];
-                const Cost low_0 = from_low + above[0], low_1 = from_high + above[2];
-                const Cost high_0 = from_low + above[1], high_1 = from_high + above[3];
-                choice[low] = low_1 < low_0;
-                choice[high] = high_1 < high_0;
-                best[low] = std::min(low_0, low_1) + add[0];
-                best[high] = std::min(high_0, high_1) + add[1];
+            const auto& cost = cost_[site(r, c)];
+            const Edge& up = r ? along[site(r - 1, c)] : no_edge;
+            const Edge& left = c ? across[site(r, c - 1)] : no_edge;
+            // What the new choice x adds: above[x_above][x], and the rest by the choice to the left.
+            const Cost above[2][2] = {{0, (up[1] - up[0]) * unit},
+                                      {(up[2] - up[0]) * unit, (up[3] - up[0]) * unit}};
+            const Cost take = (cost[1] - cost[0]) * unit + 1;
+            const Cost add[2][2] = {{0, take + (left[1] - left[0]) * unit},
+                                    {(left[2] - left[0]) * unit, take + (left[3] - left[0]) * unit}};
+            for (int s = 0; s < half; ++s) {  // s: the choices that stay; its lowest bit is the left one
+                const Cost from_0 = best[s], from_1 = best[s + half];
+                const Cost keep_0 = from_0 + above[0][0], keep_1 = from_1 + above[1][0];
+                const Cost take_0 = from_0 + above[0][1], take_1 = from_1 + above[1][1];
+                choice[2 * s] = keep_1 < keep_0;
+                choice[2 * s + 1] = take_1 < take_0;
+                next[2 * s] = std::min(keep_0, keep_1) + add[s & 1][0];
+                next[2 * s + 1] = std::min(take_0, take_1) + add[s & 1][1];
             }
+            std::swap(best, next);
         }
     }
 
-    int state = static_cast<int>(std::min_element(best, best + states) - best);
+    const Cost* least = std::min_element(best, best + states);
+    auto state = static_cast<int>(least - best);
     for (int r = rows; r-- > 0;) {
         for (int c = Width; c-- > 0;) {
             choice -= states;
-            const int bit = 1 << c;
-            taken_[static_cast<std::size_t>(site(r, c))] = (state & bit) != 0;
-            state = choice[state] ? state | bit : state & ~bit;
+            taken_[site(r, c)] = state & 1;
+            state = (state >> 1) | (choice[state] ? half : 0);
         }
     }
+    return (*least - (*least & (unit - 1))) / unit;  // without the count of ones
 }
 
 }  // namespace comix::gridcut

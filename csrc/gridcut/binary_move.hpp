@@ -44,15 +44,19 @@ class BinaryMove {
         right_[static_cast<std::size_t>(site)] = edge;
     }
 
-    // Solves; returns whether the answer is a proven minimum.
-    bool solve();
+    struct Outcome {
+        bool proven;  // the answer is a minimum
+        Cost change;  // E(x) - E(0)
+    };
+    Outcome solve();
     bool takes(int site) const { return taken_[static_cast<std::size_t>(site)] != 0; }
 
   private:
     template <int Width>
-    void solve_frontier();
-    void solve_frontier_any();
+    Cost solve_frontier();
+    Cost solve_frontier_any();
     bool solve_min_cut();
+    Cost change() const;
     bool add_edge(int site, int other, GridTopology::Direction direction, Edge edge);
     bool all_submodular() const;
 

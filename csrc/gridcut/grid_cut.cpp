@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <numeric>
 
 #include "base/errors.hpp"
 
 namespace comix::gridcut {
 
 namespace {
+
+// From here on, elimination costs less than the moves it saves even in a hurry.
+constexpr int kManyLabels = 24;
 
 std::string text(const char* format, double a, double b) {
     char buffer[160];
@@ -51,7 +55,7 @@ bool GridCutter::swap(const GridProblem& problem, const Options& options, bool h
                       Label* labels) {
     if (!has_init) start_at_zero(labels);
     const bool proven = moves_.swap(grid_, options.max_sweeps, labels);
-    if (has_init || proven || !options.second_start || all_integers(problem)) return proven;
+    if (has_init || proven || !options.thorough || all_integers(problem)) return proven;
     try_again(labels, [&](Label* second) {
         start_at_unary_minimum(second);
         moves_.swap(grid_, options.max_sweeps, second);
@@ -73,12 +77,17 @@ bool GridCutter::expand(const Options& options, bool has_init, Label* labels) {
     if (!has_init) start_at_unary_minimum(labels);
     // Two labels are one binary problem; a swap move solves it whole, submodular or not.
     if (grid_.labels() == 2) return moves_.swap(grid_, options.max_sweeps, labels);
-    survivors_.reset(grid_);
-    survivors_.strike_quick(grid_);
-    if (!has_init && survivors_.single()) return true;  // the unary minimum is all that is left
-    choose_candidates();
+    if (options.thorough || grid_.labels() > kManyLabels) {
+        survivors_.reset(grid_);
+        survivors_.strike_quick(grid_);
+        if (!has_init && survivors_.single()) return true;  // the unary minimum is all that is left
+        choose_candidates();
+    } else {
+        candidates_.resize(static_cast<std::size_t>(grid_.labels()));
+        std::iota(candidates_.begin(), candidates_.end(), 0);
+    }
     moves_.expansion(grid_, candidates_, options.max_sweeps, labels);
-    if (!has_init && options.second_start) {
+    if (!has_init && options.thorough) {
         try_again(labels, [&](Label* second) {
             start_at_unary_minimum(second);
             std::reverse(candidates_.begin(), candidates_.end());
@@ -98,7 +107,7 @@ bool GridCutter::exact(const GridProblem& problem, const Options& options, Label
     const bool insist = options.method == Method::exact;
     const double most_steps = insist ? kExactSteps : options.auto_steps;
     FrontierPlan plan = plan_frontier(grid_, survivors_);
-    if (plan.steps > 2e4) {  // elimination costs time too
+    if (plan.steps > 2e4 && (insist || options.thorough)) {  // elimination costs time too
         survivors_.strike_thoroughly(grid_, 3);
         plan = plan_frontier(grid_, survivors_);
         if (insist && plan.steps > 1e6) {
@@ -137,7 +146,9 @@ bool GridCutter::solve(const GridProblem& problem, const Options& options, bool 
             break;
     }
     if (exact(problem, options, labels)) return true;
-    return expand(options, has_init, labels) || moves_.swap(grid_, options.max_sweeps, labels);
+    const bool proven = expand(options, has_init, labels);
+    if (proven || !options.thorough) return proven;
+    return moves_.swap(grid_, options.max_sweeps, labels);
 }
 
 }  // namespace comix::gridcut

@@ -34,7 +34,9 @@ struct Options {
     Method method = Method::expansion;
     int max_sweeps = 0;             // of expansion and swap; 0: until no move helps
     double auto_steps = kAutoSteps;
-    bool second_start = true;       // without init, make the second attempt named above
+    // Spend time on quality: second attempts, eliminating more labels to make exact affordable, and
+    // swap after expansion. Off where a cut is one small step of a larger loop.
+    bool thorough = true;
 };
 
 // Scratch memory for one thread; problems of one size follow each other without allocation.

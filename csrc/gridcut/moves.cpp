@@ -65,13 +65,9 @@ bool Moves::expand(const FixedGrid& grid, Label a, Label* labels) {
             }
         }
     }
-    move_.solve();
-    const Cost before = grid.energy(labels);
-    std::vector<Label> moved(labels, labels + grid.sites());
+    if (move_.solve().change >= 0) return false;
     for (int p = 0; p < grid.sites(); ++p)
-        if (move_.takes(p)) moved[static_cast<std::size_t>(p)] = a;
-    if (grid.energy(moved.data()) >= before) return false;
-    std::copy(moved.begin(), moved.end(), labels);
+        if (move_.takes(p)) labels[p] = a;
     return true;
 }
 
@@ -129,7 +125,7 @@ void Moves::swap_pair(const FixedGrid& grid, Label a, Label b, Label* labels, bo
             }
         }
     }
-    exact &= move_.solve();
+    exact &= move_.solve().proven;
     for (int p = 0; p < grid.sites(); ++p) {
         Label& l = labels[p];
         if (l != a && l != b) continue;

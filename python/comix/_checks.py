@@ -7,6 +7,7 @@ unknown option. The native code checks shapes again, for memory safety only.
 from __future__ import annotations
 
 import contextlib
+import numbers
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, NoReturn
@@ -141,25 +142,28 @@ def grid_pair(grid: int | Sequence[int], height: int, width: int) -> tuple[int, 
 
 def check_option(value: object, name: str, options: Sequence[str]) -> None:
     """ValueError unless ``value`` is one of ``options``."""
-    if value not in options:
+    if not isinstance(value, str) or value not in options:
         fail(name, "one of " + ", ".join(repr(o) for o in options), repr(value))
 
 
 def check_count(value: object, name: str, low: int) -> int:
-    """An int of at least ``low``."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    """An int (Python's or NumPy's) of at least ``low``."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         fail(name, f"an int of at least {low}", repr(value), TypeError)
     if value < low:
         fail(name, f"an int of at least {low}", repr(value))
-    return value
+    return int(value)
 
 
 def check_number(value: object, name: str, low: float = -float("inf"), above: bool = False) -> float:
     """A finite number of at least ``low`` (more than ``low`` with ``above``)."""
     bound = "finite number" if low == -float("inf") else f"number {'above' if above else 'of at least'} {low:g}"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         fail(name, f"a {bound}", repr(value), TypeError)
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an int of more than 308 digits
+        number = float("inf")
     if not abs(number) < float("inf") or number < low or (above and number == low):
         fail(name, f"a {bound}", repr(value))
     return number

@@ -23,14 +23,18 @@ class SolverArrays:
     def _tensor(self, value: Any, name: str) -> torch.Tensor:
         if isinstance(value, np.ndarray):
             try:
-                # torch warns about memory it must not write; comix never writes, but a copy is quiet.
-                return torch.from_numpy(value if value.flags.writeable else value.copy())
-            except (TypeError, ValueError):  # a dtype or strides torch does not have
-                checks.fail(name, "a dtype and layout that torch has", f"{value.dtype} array", TypeError)
+                # torch has no negative strides, and it warns about memory that it must not write; comix
+                # never writes, but a copy is quiet.
+                plain = value.flags.writeable and min(value.strides, default=0) >= 0
+                return torch.from_numpy(value if plain else value.copy())
+            except (TypeError, ValueError):
+                checks.fail(name, "a dtype that torch has", f"{value.dtype} array", TypeError)
         if not isinstance(value, torch.Tensor):
             checks.fail(name, "a torch.Tensor or numpy.ndarray", type(value).__name__, TypeError)
+        if value.layout != torch.strided or value.is_nested:
+            checks.fail(name, "a dense tensor", "a sparse or nested one", TypeError)
         native.require_cpu(value, name)
-        return value.detach()
+        return value.detach().resolve_neg()
 
     def floats(self, value: Any, name: str) -> torch.Tensor:
         """Finite numbers of any float or integer dtype, as float64."""

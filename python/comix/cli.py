@@ -25,6 +25,8 @@ except ModuleNotFoundError:
 
 import comix
 
+# Existence and permissions are checked where the path is used, in the words used there.
+_PATH = click.Path(path_type=Path, readable=False)
 _METHODS = {"puzzlemix": "PuzzleMix", "comixup": "Co-Mixup"}
 _DEMO_SIZE, _DEMO_REPEATS = 224, 7
 _DEMO_GRID = {"puzzlemix": 8, "comixup": 4}
@@ -67,7 +69,7 @@ def _seed_option(default: int) -> Callable[[Any], Any]:
 def _out_option(default: str) -> Callable[[Any], Any]:
     return click.option(
         "--out",
-        type=click.Path(path_type=Path),
+        type=_PATH,
         default=Path(default),
         show_default=True,
         help="The picture to write.",
@@ -84,7 +86,7 @@ def main(context: click.Context) -> None:
 
 
 @main.command()
-@click.argument("photos", nargs=-1, type=click.Path(path_type=Path), metavar="PHOTO...")
+@click.argument("photos", nargs=-1, type=_PATH, metavar="PHOTO...")
 @click.option(
     "--method",
     type=click.Choice(sorted(_METHODS)),

@@ -8,9 +8,9 @@ Boykov, Veksler & Zabih, PAMI 2001 (expansion, swap); Ishikawa, PAMI 2003 (exact
 from __future__ import annotations
 
 import math
+import numbers
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 
 from comix import _checks as checks
@@ -52,8 +52,8 @@ def _weights(value: Any, name: str, arrays: SolverArrays, shape: tuple[int, ...]
     """One number for all edges, or one per edge broadcast to ``shape`` = [..., rows, columns]."""
     if isinstance(value, (bool, str)) or value is None:
         checks.fail(name, "a number or a tensor", repr(value), TypeError)
-    if isinstance(value, (int, float, np.integer, np.floating)):
-        return checks.check_number(float(value), name)
+    if isinstance(value, numbers.Real):
+        return checks.check_number(value, name)
     weights = arrays.floats(value, name)
     if weights.ndim == 0:
         return float(weights)
@@ -152,7 +152,7 @@ def grid_cut(
         tensor([[0, 1, 1]])
     """
     checks.check_option(method, "method", METHODS)
-    sweeps = 0 if max_sweeps is None else checks.check_count(max_sweeps, "max_sweeps", 1)
+    sweeps = 0 if max_sweeps is None else min(checks.check_count(max_sweeps, "max_sweeps", 1), 2**31 - 1)
     arrays = SolverArrays(unary)
     grid = _grid(arrays, unary, pairwise, weight_v, weight_h)
     start = None if init is None else native.array(_labels(arrays, init, "init", grid))

@@ -116,9 +116,11 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
         ValueError: If matplotlib does not know the format.
 
     Example:
+        >>> import tempfile
         >>> from matplotlib.figure import Figure
         >>> from comix.picture import save_figure
-        >>> save_figure(Figure(), "empty.png")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_figure(Figure(), f"{folder}/empty.png")
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
