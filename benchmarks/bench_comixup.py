@@ -95,7 +95,7 @@ def cases(options: Options) -> Iterator[Case]:
         # grid, partitions, inputs of each, sets for the quality, sets for the time
         jobs = [(4, 5, 20, options.pick(6, 16), options.pick(2, 4))]
         if not options.quick:
-            jobs += [(8, 5, 20, 8, 4), (16, 5, 20, 6, 3), (4, 1, 100, 2, 1)]
+            jobs += [(8, 5, 20, 8, 4), (16, 5, 20, 6, 3), (4, 1, 100, 2, 2)]
         for grid, partitions, n, scored, timed in jobs:
             seeds = problems.seeds(options.seed, scored)
             sets = [problems.comixup(partitions, n, grid, seed) for seed in seeds]
@@ -116,5 +116,5 @@ def cases(options: Options) -> Iterator[Case]:
                 contenders=contenders,
                 check=partial(compare, sets, methods, not skipped),
                 skipped=skipped,
-                min_rounds=4 if n < 100 else 1,
+                min_rounds=4 if n < 100 else 3,
             )

@@ -57,6 +57,21 @@ def images(count: int, size: int, seed: int, channels: int = 3) -> Tensor:
     return (picture.clamp(0, 1) - mean) / std
 
 
+def labelled_images(count: int, size: int, classes: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Draw images that carry the pattern of their class at a random place, and the classes [count]."""
+    rng = generator(seed + 1)
+    label = torch.randint(classes, (count,), generator=rng)
+    side = size // 4
+    patterns = 2.0 * torch.randn(classes, 3, 2, 2, generator=generator(classes))  # the same for every seed
+    patch = F.interpolate(patterns, size=side, mode="nearest")
+    picture = images(count, size, seed)
+    for image, known, (top, left) in zip(
+        picture, label, torch.randint(size - side, (count, 2), generator=rng).tolist(), strict=True
+    ):
+        image[:, top : top + side, left : left + side] = patch[known]
+    return picture, label
+
+
 @dataclass(frozen=True)
 class ComixupProblem:
     """Partitions to label: cost with the prior, compatibility, one start."""

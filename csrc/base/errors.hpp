@@ -1,4 +1,5 @@
-// Errors of the core. Bindings turn InvalidArgument into ValueError, anything else into RuntimeError.
+// Errors of the core. Bindings turn InvalidArgument into ValueError, anything else into
+// RuntimeError.
 #pragma once
 
 #include <stdexcept>

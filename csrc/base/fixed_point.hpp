@@ -16,15 +16,16 @@ namespace comix {
 
 using Cost = std::int64_t;
 
-constexpr int kCostBits = 58;                    // |any sum of costs| < 2^58
-constexpr Cost kInfinity = Cost{1} << 61;        // above every sum of costs; adding one stays in int64
+constexpr int kCostBits = 58;              // |any sum of costs| < 2^58
+constexpr Cost kInfinity = Cost{1} << 61;  // above every sum of costs; adding one stays in int64
 
 class FixedPoint {
   public:
     // `magnitude`: an upper bound of the absolute value of every sum that will be formed.
     explicit FixedPoint(double magnitude) {
-        require(std::isfinite(magnitude),
-                "costs: expected a sum of magnitudes that float64 can hold, got one that overflows");
+        require(
+            std::isfinite(magnitude),
+            "costs: expected a sum of magnitudes that float64 can hold, got one that overflows");
         int exponent = 0;
         if (magnitude > 0) std::frexp(magnitude, &exponent);  // magnitude < 2^exponent
         const int shift = kCostBits - exponent;

@@ -1,7 +1,7 @@
 // NumPy arrays at the boundary: checked for dtype, layout and shape, then seen as plain views.
 //
-// Arrays are never converted or copied here: an argument of another dtype is a TypeError. Python explains
-// errors in the user's terms before it comes to this; these checks guard the memory.
+// Arrays are never converted or copied here: an argument of another dtype is a TypeError. Python
+// explains errors in the user's terms before it comes to this; these checks guard the memory.
 #pragma once
 
 #include <pybind11/numpy.h>

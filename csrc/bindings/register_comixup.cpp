@@ -21,8 +21,8 @@ Threshold threshold_of(const std::string& name) {
     if (name == "hard") return Threshold::hard;
     if (name == "soft") return Threshold::soft;
     if (name == "hard_official") return Threshold::hard_official;
-    throw InvalidArgument("threshold: expected one of 'hard', 'soft', 'hard_official', got '" + name +
-                          "'");
+    throw InvalidArgument("threshold: expected one of 'hard', 'soft', 'hard_official', got '" +
+                          name + "'");
 }
 
 // Partitions of one size, laid end to end.

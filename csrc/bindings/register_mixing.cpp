@@ -56,7 +56,8 @@ Call prepare(const Array<std::int64_t>& source, const Array<std::int64_t>& block
     require_shape<4>(weight_view.shape, source_view.shape, "weight");
     Call call{{source_view.shape[0], source_view.shape[1], source_view.shape[2], source_view.data,
                block_view.data, weight_view.data},
-              dtype_of(dtype, images), layout_of(images, channels_last, "images")};
+              dtype_of(dtype, images),
+              layout_of(images, channels_last, "images")};
     dtype_of(dtype, mixed);
     const Layout out = layout_of(mixed, channels_last, "mixed");
     require(out.channels == call.layout.channels && out.height == call.layout.height &&
@@ -96,9 +97,9 @@ void register_mixing(py::module_& module) {
     module.def("mix", &mix, arg("source").noconvert(), arg("block").noconvert(),
                arg("weight").noconvert(), arg("images").noconvert(), arg("mixed").noconvert(),
                arg("dtype"), arg("channels_last"), arg("threads"));
-    module.def("mix_transpose", &mix_transpose, arg("source").noconvert(),
-               arg("block").noconvert(), arg("weight").noconvert(), arg("mixed").noconvert(),
-               arg("images").noconvert(), arg("dtype"), arg("threads"));
+    module.def("mix_transpose", &mix_transpose, arg("source").noconvert(), arg("block").noconvert(),
+               arg("weight").noconvert(), arg("mixed").noconvert(), arg("images").noconvert(),
+               arg("dtype"), arg("threads"));
 }
 
 }  // namespace comix::bindings

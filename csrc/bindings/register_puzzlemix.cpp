@@ -64,9 +64,8 @@ void define(py::module_& module) {
     using py::arg;
     module.def("puzzlemix_energy", &puzzlemix_energy<T>, arg("images").noconvert(),
                arg("saliency").noconvert(), arg("index").noconvert(), arg("prior").noconvert(),
-               arg("std").noconvert(), arg("beta"), arg("gamma"), arg("neigh_size"),
-               arg("threads"), arg("unary").noconvert(), arg("weight_v").noconvert(),
-               arg("weight_h").noconvert());
+               arg("std").noconvert(), arg("beta"), arg("gamma"), arg("neigh_size"), arg("threads"),
+               arg("unary").noconvert(), arg("weight_v").noconvert(), arg("weight_h").noconvert());
 }
 
 }  // namespace

@@ -1,11 +1,13 @@
-// Descent on the thresholded Co-Mixup objective: one block of one output at a time takes another input.
+// Descent on the thresholded Co-Mixup objective: one block of one output at a time takes another
+// input.
 //
-// The loop of sweeps linearises the diversity term, and most of its results still overuse a few inputs.
-// Each block that shows an overused input is offered every other input; the best exact change of the
-// objective is made if it is an improvement, until none is.
-// Guarantee: the objective never rises. (Not for Threshold::hard_official, whose penalty is not a sum over
+// The loop of sweeps linearises the diversity term, and most of its results still overuse a few
+// inputs. Each block that shows an overused input is offered every other input; the best exact
+// change of the objective is made if it is an improvement, until none is. Guarantee: the objective
+// never rises. (Not for Threshold::hard_official, whose penalty is not a sum over
 //   inputs: labels are left alone.)
-// Cost: passes * blocks of overused inputs * (inputs + candidates that pass a lower bound * outputs).
+// Cost: passes * blocks of overused inputs * (inputs + candidates that pass a lower bound *
+// outputs).
 #pragma once
 
 #include <cstdint>
@@ -21,7 +23,8 @@ class Descent {
     void run(const Partition& partition, const Settings& settings, std::int64_t* labels);
 
   private:
-    // A block's change from inputs (a, b) at half weight each to input `to`; to < 0 only takes away.
+    // A block's change from inputs (a, b) at half weight each to input `to`; to < 0 only takes
+    // away.
     struct Change {
         int output;
         std::int64_t a, b;
@@ -37,7 +40,9 @@ class Descent {
     double others_change(const Change& change) const;
     double local_change(const std::int64_t* output_labels, int block, const Change& change) const;
     void apply(const Change& change);
-    std::int64_t index(int o, std::int64_t i) const { return std::int64_t{o} * partition_.inputs + i; }
+    std::int64_t index(int o, std::int64_t i) const {
+        return std::int64_t{o} * partition_.inputs + i;
+    }
 
     Partition partition_;
     Threshold threshold_ = Threshold::hard;

@@ -9,13 +9,15 @@ namespace comix::comixup {
 
 namespace {
 
-constexpr double kSoftBonus = 5e-4;      // what a soft label is cheaper than the mean of its two
-constexpr double kSoftDistance = 0.25;   // label distance of a soft label to either of its two
-constexpr double kConverged = 1e-6;      // relative change of the plain objective
+constexpr double kSoftBonus = 5e-4;     // what a soft label is cheaper than the mean of its two
+constexpr double kSoftDistance = 0.25;  // label distance of a soft label to either of its two
+constexpr double kConverged = 1e-6;     // relative change of the plain objective
 // Steps of the frontier programme up to which a cut inside the loop is solved exactly.
 constexpr double kAutoSteps = 5e3;
 
-std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
+std::size_t at(std::int64_t index) {
+    return static_cast<std::size_t>(index);
+}
 
 }  // namespace
 
@@ -81,13 +83,14 @@ void Labeller::soft_labels(int output) {
         for (int b = a + 1; b < members; ++b) soft_.push_back({top[a], top[b]});
 }
 
-// Labels that lose everywhere - dearer at each block than the cheapest one there by more than all of the
-// block's edges can cost - need not enter the cut.
+// Labels that lose everywhere - dearer at each block than the cheapest one there by more than all
+// of the block's edges can cost - need not enter the cut.
 void Labeller::choose_alive() {
     const int count = partition_.inputs + static_cast<int>(soft_.size());
     const int h = partition_.height, w = partition_.width;
     alive_.clear();
-    if (settings_.method == gridcut::Method::swap || beta_ < 0) {  // swap: the official order of moves
+    if (settings_.method == gridcut::Method::swap ||
+        beta_ < 0) {  // swap: the official order of moves
         for (int l = 0; l < count; ++l) alive_.push_back(l);
         return;
     }

@@ -37,16 +37,16 @@ class Labeller {
 
     Partition partition_;
     Settings settings_;
-    double beta_ = 0, gamma_ = 0, tau_ = 0;  // scaled by the number of blocks
-    std::vector<double> cost_;               // [blocks, n]
+    double beta_ = 0, gamma_ = 0, tau_ = 0;           // scaled by the number of blocks
+    std::vector<double> cost_;                        // [blocks, n]
     std::vector<std::int64_t> labels_, best_labels_;  // [m, blocks, 2]
-    std::vector<double> shares_;             // [m, n]
+    std::vector<double> shares_;                      // [m, n]
     std::vector<double> total_, reach_, rho_;  // [n] shares of the others, A times those, penalty
-    std::vector<std::uint8_t> extra_;        // [m, n] inputs to avoid since the duplicate resolution
+    std::vector<std::uint8_t> extra_;  // [m, n] inputs to avoid since the duplicate resolution
     bool resolved_ = false;
-    std::vector<Pair> soft_;                 // soft labels of the cut at hand
-    std::vector<double> unary_;              // [blocks, n + soft]
-    std::vector<int> alive_;                 // labels of the cut at hand that can win somewhere
+    std::vector<Pair> soft_;     // soft labels of the cut at hand
+    std::vector<double> unary_;  // [blocks, n + soft]
+    std::vector<int> alive_;     // labels of the cut at hand that can win somewhere
     std::vector<double> alive_unary_, pairwise_;
     std::vector<gridcut::Label> cut_labels_;
     gridcut::GridCutter cutter_;

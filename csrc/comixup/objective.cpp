@@ -64,7 +64,8 @@ void thresholded(const double* pi, const double* compatibility, int n, double ta
 double objective(const Partition& part, const Settings& settings, const std::int64_t* labels) {
     const int n = part.inputs, blocks = part.blocks();
     const double gamma = settings.gamma / blocks, tau = settings.tau * blocks;
-    std::vector<double> shares(static_cast<std::size_t>(part.outputs) * static_cast<std::size_t>(n));
+    std::vector<double> shares(static_cast<std::size_t>(part.outputs) *
+                               static_cast<std::size_t>(n));
     std::vector<double> total(static_cast<std::size_t>(n)), others(total), reach(total), f(total);
     for (int o = 0; o < part.outputs; ++o) {
         double* s = shares.data() + std::int64_t{o} * n;

@@ -5,7 +5,8 @@
 // Two solvers, same answer where both apply:
 //   frontier  Grids at most 8 sites wide: dynamic programming over the 2^width states of the row
 //             frontier. Exact for every energy, submodular or not; sites * 2^width steps.
-//   min cut   Any size (Kolmogorov & Zabih, "What energy functions can be minimized via graph cuts?",
+//   min cut   Any size (Kolmogorov & Zabih, "What energy functions can be minimized via graph
+//   cuts?",
 //             PAMI 2004, section 4). Exact when every edge is submodular: e00 + e11 <= e01 + e10.
 //             Otherwise the violating edges are truncated so that no labelling gets cheaper and the
 //             current one keeps its cost (Rother et al., "Digital tapestry", CVPR 2005, section 4):

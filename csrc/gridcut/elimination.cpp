@@ -13,8 +13,7 @@ namespace {
 template <class Visit>
 void for_each_neighbour(const FixedGrid& grid, int site, const Visit& visit) {
     const int w = grid.width(), r = site / w, c = site % w;
-    if (r > 0)
-        visit(site - w, [&](int a, int b) { return grid.vertical(site - w, b, a); });
+    if (r > 0) visit(site - w, [&](int a, int b) { return grid.vertical(site - w, b, a); });
     if (r + 1 < grid.height())
         visit(site + w, [&](int a, int b) { return grid.vertical(site, a, b); });
     if (c > 0) visit(site - 1, [&](int a, int b) { return grid.horizontal(site - 1, b, a); });

@@ -13,7 +13,9 @@ struct Orientation {
 
     int rows() const { return transposed ? grid.width() : grid.height(); }
     int columns() const { return transposed ? grid.height() : grid.width(); }
-    int site(int r, int c) const { return transposed ? c * grid.width() + r : r * grid.width() + c; }
+    int site(int r, int c) const {
+        return transposed ? c * grid.width() + r : r * grid.width() + c;
+    }
     // Edge between rows, by its upper site; between columns, by its left site.
     Cost along(int site, int a, int b) const {
         return transposed ? grid.horizontal(site, a, b) : grid.vertical(site, a, b);
@@ -23,8 +25,8 @@ struct Orientation {
     }
 };
 
-// Calls visit(r, c, low): `low` is the number of states of the columns right of c (previous row), and
-// `high` that of the columns left of c (this row).
+// Calls visit(r, c, low): `low` is the number of states of the columns right of c (previous row),
+// and `high` that of the columns left of c (this row).
 template <class Visit>
 void for_each_step(const Orientation& view, const Survivors& survivors, const Visit& visit) {
     const auto count = [&](int r, int c) -> double {
@@ -62,8 +64,8 @@ FrontierPlan plan_frontier(const FixedGrid& grid, const Survivors& survivors) {
     return columns.steps < rows.steps ? columns : rows;
 }
 
-void FrontierCut::solve(const FixedGrid& grid, const Survivors& survivors,
-                        const FrontierPlan& plan, Label* labels) {
+void FrontierCut::solve(const FixedGrid& grid, const Survivors& survivors, const FrontierPlan& plan,
+                        Label* labels) {
     const Orientation view{grid, plan.transposed};
     static const std::vector<Label> nothing{0};  // the row above the first one
 
@@ -77,46 +79,46 @@ void FrontierCut::solve(const FixedGrid& grid, const Survivors& survivors,
     // c (previous row) fastest; so each step runs over contiguous states.
     best_.assign(1, 0);
     std::uint16_t* choice = choices_.data();
-    for_each_step(view, survivors, [&](int r, int c, double high_states, double low_states, double,
-                                       double) {
-        const int p = view.site(r, c);
-        const auto high = static_cast<std::size_t>(high_states);
-        const auto low = static_cast<std::size_t>(low_states);
-        const auto& entering = survivors.at(p);
-        const auto& leaving = r ? survivors.at(view.site(r - 1, c)) : nothing;
-        const auto* lefts = c ? &survivors.at(view.site(r, c - 1)) : nullptr;
-        next_.resize(high * entering.size() * low);
+    for_each_step(
+        view, survivors, [&](int r, int c, double high_states, double low_states, double, double) {
+            const int p = view.site(r, c);
+            const auto high = static_cast<std::size_t>(high_states);
+            const auto low = static_cast<std::size_t>(low_states);
+            const auto& entering = survivors.at(p);
+            const auto& leaving = r ? survivors.at(view.site(r - 1, c)) : nothing;
+            const auto* lefts = c ? &survivors.at(view.site(r, c - 1)) : nullptr;
+            next_.resize(high * entering.size() * low);
 
-        for (std::size_t h = 0; h < high; ++h) {
-            for (std::size_t e = 0; e < entering.size(); ++e) {
-                Cost* to = next_.data() + (h * entering.size() + e) * low;
-                std::uint16_t* from = choice + (h * entering.size() + e) * low;
-                for (std::size_t k = 0; k < leaving.size(); ++k) {
-                    const Cost* old = best_.data() + (h * leaving.size() + k) * low;
-                    const Cost edge =
-                        r ? view.along(view.site(r - 1, c), leaving[k], entering[e]) : 0;
-                    for (std::size_t s = 0; s < low; ++s) {
-                        const Cost cost = old[s] + edge;
-                        const bool better = k == 0 || cost < to[s];
-                        to[s] = better ? cost : to[s];
-                        from[s] = better ? static_cast<std::uint16_t>(k) : from[s];
+            for (std::size_t h = 0; h < high; ++h) {
+                for (std::size_t e = 0; e < entering.size(); ++e) {
+                    Cost* to = next_.data() + (h * entering.size() + e) * low;
+                    std::uint16_t* from = choice + (h * entering.size() + e) * low;
+                    for (std::size_t k = 0; k < leaving.size(); ++k) {
+                        const Cost* old = best_.data() + (h * leaving.size() + k) * low;
+                        const Cost edge =
+                            r ? view.along(view.site(r - 1, c), leaving[k], entering[e]) : 0;
+                        for (std::size_t s = 0; s < low; ++s) {
+                            const Cost cost = old[s] + edge;
+                            const bool better = k == 0 || cost < to[s];
+                            to[s] = better ? cost : to[s];
+                            from[s] = better ? static_cast<std::uint16_t>(k) : from[s];
+                        }
                     }
+                    Cost step = grid.unary(p)[entering[e]];
+                    if (lefts)
+                        step += view.across(view.site(r, c - 1), (*lefts)[h % lefts->size()],
+                                            entering[e]);
+                    for (std::size_t s = 0; s < low; ++s) to[s] += step;
                 }
-                Cost step = grid.unary(p)[entering[e]];
-                if (lefts)
-                    step += view.across(view.site(r, c - 1), (*lefts)[h % lefts->size()],
-                                        entering[e]);
-                for (std::size_t s = 0; s < low; ++s) to[s] += step;
             }
-        }
-        choice += high * entering.size() * low;
-        best_.swap(next_);
-    });
+            choice += high * entering.size() * low;
+            best_.swap(next_);
+        });
 
     // Walk back: the best final state names the labels of the last row, its choices the rest.
     const int rows = view.rows(), columns = view.columns();
-    auto state = static_cast<std::size_t>(std::min_element(best_.begin(), best_.end()) -
-                                          best_.begin());
+    auto state =
+        static_cast<std::size_t>(std::min_element(best_.begin(), best_.end()) - best_.begin());
     for (int r = rows; r-- > 0;) {
         for (int c = columns; c-- > 0;) {
             std::size_t low = 1;

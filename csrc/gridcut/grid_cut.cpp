@@ -41,7 +41,9 @@ void GridCutter::start_at_unary_minimum(Label* labels) const {
     }
 }
 
-void GridCutter::start_at_zero(Label* labels) const { std::fill(labels, labels + grid_.sites(), 0); }
+void GridCutter::start_at_zero(Label* labels) const {
+    std::fill(labels, labels + grid_.sites(), 0);
+}
 
 template <class Attempt>
 void GridCutter::try_again(Label* labels, const Attempt& attempt) {
@@ -119,21 +121,22 @@ bool GridCutter::exact(const GridProblem& problem, const Options& options, Label
         frontier_.solve(grid_, survivors_, plan, labels);
         return true;
     }
-    require(!insist,
-            "method: 'exact' needs binary submodular energies or a label distance convex in |i - j| "
-            "with weights >= 0 (any size), or a narrow grid: this one (" +
-                std::to_string(problem.height) + " x " + std::to_string(problem.width) + ", " +
-                std::to_string(problem.labels) + " labels) would take " +
-                text("%.3g MiB of memory (limit %.3g)", plan.bytes / 1048576, kExactBytes / 1048576) +
-                text(" and %.3g steps (limit %.3g)", plan.steps, kExactSteps) +
-                "; use method='auto' or 'expansion'");
+    require(
+        !insist,
+        "method: 'exact' needs binary submodular energies or a label distance convex in |i - j| "
+        "with weights >= 0 (any size), or a narrow grid: this one (" +
+            std::to_string(problem.height) + " x " + std::to_string(problem.width) + ", " +
+            std::to_string(problem.labels) + " labels) would take " +
+            text("%.3g MiB of memory (limit %.3g)", plan.bytes / 1048576, kExactBytes / 1048576) +
+            text(" and %.3g steps (limit %.3g)", plan.steps, kExactSteps) +
+            "; use method='auto' or 'expansion'");
     return false;
 }
 
 bool GridCutter::solve(const GridProblem& problem, const Options& options, bool has_init,
                        Label* labels) {
-    require(problem.labels <= kMaxLabels, "unary: expected at most 65535 labels, got " +
-                                              std::to_string(problem.labels));
+    require(problem.labels <= kMaxLabels,
+            "unary: expected at most 65535 labels, got " + std::to_string(problem.labels));
     grid_.assign(problem);
     switch (options.method) {
         case Method::swap:

@@ -80,8 +80,8 @@ void MaxFlow<Topology>::make_orphan(int node) {
     orphans_.push_back(node);
 }
 
-// Extends the tree of `node` over its residual arcs. Returns an arc from the source tree to the sink
-// tree when the trees touch, else no_parent.
+// Extends the tree of `node` over its residual arcs. Returns an arc from the source tree to the
+// sink tree when the trees touch, else no_parent.
 template <class Topology>
 Arc MaxFlow<Topology>::grow(int node) {
     const auto i = static_cast<std::size_t>(node);

@@ -3,8 +3,10 @@
 // Algorithm: Boykov & Kolmogorov, "An experimental comparison of min-cut/max-flow algorithms for
 //   energy minimization in vision", PAMI 2004, section 3: a tree of residual arcs grows from the
 //   source and one into the sink; where they touch, the path is saturated, which cuts off orphans;
-//   orphans look for a new parent, nearest to the terminal first (distance labels with time stamps).
-// Guarantee: integer capacities, an exact minimum cut; among all minimum cuts the one whose sink side is
+//   orphans look for a new parent, nearest to the terminal first (distance labels with time
+//   stamps).
+// Guarantee: integer capacities, an exact minimum cut; among all minimum cuts the one whose sink
+// side is
 //   smallest (a node is on the sink side iff it still reaches the sink in the residual graph), so
 //   the answer does not depend on the order of augmentations.
 // Cost: worst case O(nodes^2 * arcs * value) on paper, close to linear on grids.
@@ -110,10 +112,10 @@ class MaxFlow {
     void make_orphan(int node);
 
     const Topology* topology_ = nullptr;
-    std::vector<Cost> residual_;      // per arc
-    std::vector<Cost> excess_;        // per node: > 0 from the source, < 0 into the sink
-    std::vector<Tree> tree_;          // per node
-    std::vector<Arc> parent_;         // per node: arc to the parent, or one of the marks
+    std::vector<Cost> residual_;  // per arc
+    std::vector<Cost> excess_;    // per node: > 0 from the source, < 0 into the sink
+    std::vector<Tree> tree_;      // per node
+    std::vector<Arc> parent_;     // per node: arc to the parent, or one of the marks
     std::vector<std::int32_t> stamp_, distance_;
     std::vector<std::uint8_t> queued_;
     std::vector<int> active_, next_, orphans_;

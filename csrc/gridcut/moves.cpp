@@ -76,8 +76,9 @@ void Moves::expansion(const FixedGrid& grid, const std::vector<Label>& candidate
     prepare(grid);
     // A label is tried again only after another one's success changed the labelling.
     std::size_t failures = 0, tried = 0;
-    const std::size_t limit = max_sweeps > 0 ? candidates.size() * static_cast<std::size_t>(max_sweeps)
-                                             : static_cast<std::size_t>(-1);
+    const std::size_t limit = max_sweeps > 0
+                                  ? candidates.size() * static_cast<std::size_t>(max_sweeps)
+                                  : static_cast<std::size_t>(-1);
     for (std::size_t k = 0; failures < candidates.size() && tried < limit; ++tried) {
         const Label a = candidates[k];
         const bool success = can_gain(grid, a, labels) && expand(grid, a, labels);

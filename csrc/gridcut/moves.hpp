@@ -1,6 +1,7 @@
 // Move-making: alpha-expansion and alpha-beta swap, each a sequence of exact binary moves.
 //
-// Source: Boykov, Veksler & Zabih, "Fast approximate energy minimization via graph cuts", PAMI 2001,
+// Source: Boykov, Veksler & Zabih, "Fast approximate energy minimization via graph cuts", PAMI
+// 2001,
 //   sections 4 (swap) and 5 (expansion).
 // Guarantee: the energy never rises; a local minimum over all moves. Expansion is within a factor
 //   2 max V / min V of the optimum when V is a metric. Binary problems are solved exactly.
@@ -24,9 +25,10 @@ class Moves {
     void expansion(const FixedGrid& grid, const std::vector<Label>& candidates, int max_sweeps,
                    Label* labels);
 
-    // Swap: for a = 0.., for b = L-1 down to a+1, the sites labelled a or b choose anew, ties taking
-    // a. Rounds go on while the last one lowered the energy. This order and these ties make the
-    // result unique. Returns whether it is a proven optimum (one move was all there is to decide).
+    // Swap: for a = 0.., for b = L-1 down to a+1, the sites labelled a or b choose anew, ties
+    // taking a. Rounds go on while the last one lowered the energy. This order and these ties make
+    // the result unique. Returns whether it is a proven optimum (one move was all there is to
+    // decide).
     bool swap(const FixedGrid& grid, int max_sweeps, Label* labels);
 
   private:

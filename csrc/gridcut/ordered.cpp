@@ -106,9 +106,11 @@ void OrderedCut::solve(const GridProblem& problem, const FixedGrid& grid, Label*
             flow_.add_sink_side_cost(node(q, k), v(0, k) - v(0, k - 1));
         }
         for (const auto [k, m] : coupled_) {
-            // D x_k y_m with D <= 0, as a cut: D y_m + |D| (1 - x_k) y_m, or with x and y exchanged;
-            // the one whose arc is cut least often keeps the flow small. Rounding may make D = +1.
-            const Cost d = -std::min<Cost>(v(k, m) - v(k - 1, m) - v(k, m - 1) + v(k - 1, m - 1), 0);
+            // D x_k y_m with D <= 0, as a cut: D y_m + |D| (1 - x_k) y_m, or with x and y
+            // exchanged; the one whose arc is cut least often keeps the flow small. Rounding may
+            // make D = +1.
+            const Cost d =
+                -std::min<Cost>(v(k, m) - v(k - 1, m) - v(k, m - 1) + v(k - 1, m - 1), 0);
             if (k > m) {
                 flow_.add_sink_side_cost(node(p, k), -d);
                 flow_.add_capacity(topology_.arc(edge++), 0, d);

@@ -57,8 +57,8 @@ void FixedGrid::assign(const GridProblem& problem) {
         });
     }
     for (int p = 0; p < n; ++p) {
-        const auto [low, high] = std::minmax_element(problem.unary + p * l,
-                                                     problem.unary + (p + 1) * l);
+        const auto [low, high] =
+            std::minmax_element(problem.unary + p * l, problem.unary + (p + 1) * l);
         magnitude += *high - *low;
     }
     const FixedPoint fixed(magnitude * kHeadroom);

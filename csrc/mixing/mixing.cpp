@@ -41,8 +41,8 @@ Extent extent_of(std::int64_t block, const Plan& plan, const Layout& layout) {
             block_start(c + 1, layout.width, plan.width) - left};
 }
 
-// Visits the runs of memory of a target block: visit(target offset, row dy, channel or 0, run). In NCHW
-// a run is one row of one channel, in NHWC one row of all channels.
+// Visits the runs of memory of a target block: visit(target offset, row dy, channel or 0, run). In
+// NCHW a run is one row of one channel, in NHWC one row of all channels.
 template <class Visit>
 void for_each_run(const Layout& layout, const Extent& target, const Visit& visit) {
     const std::int64_t planes = layout.channels_last() ? 1 : layout.channels;
@@ -86,7 +86,8 @@ void mix_block(const Layout& layout, const Extent& target, const T* const images
                             wb * static_cast<Accumulator<T>>(y));
         };
         for (std::int64_t e = 0; e < shared; ++e) to[e] = blend(a[e], b[e]);
-        for (std::int64_t e = shared; e < run; ++e) to[e] = blend(a[clamped(0, e)], b[clamped(1, e)]);
+        for (std::int64_t e = shared; e < run; ++e)
+            to[e] = blend(a[clamped(0, e)], b[clamped(1, e)]);
     });
 }
 
@@ -100,7 +101,8 @@ void mix_typed(const Plan& plan, const Layout& layout, const void* images, void*
                 const T* inputs[2];
                 Extent sources[2];
                 for (int k = 0; k < 2; ++k) {
-                    inputs[k] = static_cast<const T*>(images) + plan.source[entry + k] * layout.image;
+                    inputs[k] =
+                        static_cast<const T*>(images) + plan.source[entry + k] * layout.image;
                     sources[k] = extent_of(plan.block[entry + k], plan, layout);
                 }
                 mix_block<T>(layout, extent_of(b, plan, layout), inputs, sources,
@@ -153,16 +155,21 @@ void Plan::check(std::int64_t inputs) const {
 void mix(const Plan& plan, Dtype dtype, const Layout& layout, const void* images, void* out,
          int threads) {
     switch (dtype) {
-        case Dtype::float32: return mix_typed<float>(plan, layout, images, out, threads);
-        case Dtype::float64: return mix_typed<double>(plan, layout, images, out, threads);
-        case Dtype::float16: return mix_typed<Float16>(plan, layout, images, out, threads);
-        case Dtype::bfloat16: return mix_typed<BFloat16>(plan, layout, images, out, threads);
-        case Dtype::uint8: return mix_typed<std::uint8_t>(plan, layout, images, out, threads);
+        case Dtype::float32:
+            return mix_typed<float>(plan, layout, images, out, threads);
+        case Dtype::float64:
+            return mix_typed<double>(plan, layout, images, out, threads);
+        case Dtype::float16:
+            return mix_typed<Float16>(plan, layout, images, out, threads);
+        case Dtype::bfloat16:
+            return mix_typed<BFloat16>(plan, layout, images, out, threads);
+        case Dtype::uint8:
+            return mix_typed<std::uint8_t>(plan, layout, images, out, threads);
     }
 }
 
-void mix_transpose(const Plan& plan, Dtype dtype, const Layout& layout, const void* out, void* images,
-                   int threads) {
+void mix_transpose(const Plan& plan, Dtype dtype, const Layout& layout, const void* out,
+                   void* images, int threads) {
     require(dtype == Dtype::float32 || dtype == Dtype::float64,
             "dtype: expected float32 or float64 for gradients");
     if (dtype == Dtype::float32) return transpose_typed<float>(plan, layout, out, images, threads);

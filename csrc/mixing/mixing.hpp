@@ -3,11 +3,11 @@
 //
 //   out[o, :, pixel] = sum_k weight[o, b, k] * images[source[o, b, k], :, pixel of block[o, b, k]]
 //
-// b is the pixel's block (base/blocks.hpp). Inside a block the pixel at offset (dy, dx) reads the same
-// offset of the source block; where that one is a pixel smaller, its last row or column repeats.
-// A block taken whole from one place is copied bit for bit. Blends are computed in float (double for
-// double images) and rounded to nearest for integers and half types.
-// Cost: one read and one write per output pixel (two reads in blends), no intermediates.
+// b is the pixel's block (base/blocks.hpp). Inside a block the pixel at offset (dy, dx) reads the
+// same offset of the source block; where that one is a pixel smaller, its last row or column
+// repeats. A block taken whole from one place is copied bit for bit. Blends are computed in float
+// (double for double images) and rounded to nearest for integers and half types. Cost: one read and
+// one write per output pixel (two reads in blends), no intermediates.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +43,7 @@ void mix(const Plan& plan, Dtype dtype, const Layout& layout, const void* images
 
 // The transpose of mix, for gradients: images[source] += weight * out. float32 and float64, NCHW.
 // `images` must be zeroed. Same result for any number of threads.
-void mix_transpose(const Plan& plan, Dtype dtype, const Layout& layout, const void* out, void* images,
-                   int threads);
+void mix_transpose(const Plan& plan, Dtype dtype, const Layout& layout, const void* out,
+                   void* images, int threads);
 
 }  // namespace comix::mixing

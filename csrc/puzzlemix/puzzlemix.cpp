@@ -34,11 +34,11 @@ class Borders {
 
     std::int64_t size() const { return 2 * (vertical_size() + horizontal_size()); }
 
-    // Sides of block (r, c): cells of its first / last row (side 0 / 1), or column (2 / 3); [C, cells].
+    // Sides of block (r, c): cells of its first / last row (side 0 / 1), or column (2 / 3); [C,
+    // cells].
     const double* side(const double* image, std::int64_t r, std::int64_t c, int which) const {
         const std::int64_t block = r * columns_.blocks + c;
-        if (which < 2)
-            return image + which * vertical_size() + block * channels_ * columns_.cells;
+        if (which < 2) return image + which * vertical_size() + block * channels_ * columns_.cells;
         return image + 2 * vertical_size() + (which - 2) * horizontal_size() +
                block * channels_ * rows_.cells;
     }
@@ -81,7 +81,8 @@ class Borders {
     }
 
     template <class T>
-    double mean(const T* plane, std::int64_t r, std::int64_t i, std::int64_t c, std::int64_t j) const {
+    double mean(const T* plane, std::int64_t r, std::int64_t i, std::int64_t c,
+                std::int64_t j) const {
         const std::int64_t top = rows_.start(r, i), bottom = rows_.start(r, i + 1);
         const std::int64_t left = columns_.start(c, j), right = columns_.start(c, j + 1);
         double sum = 0;
@@ -95,8 +96,9 @@ class Borders {
     std::int64_t channels_;
 };
 
-// Folds one edge into the costs of its two blocks and returns what stays on the edge. h[a][b] is the
-// contrast when the first block shows image a and the second image b (1 the sample, 0 its partner).
+// Folds one edge into the costs of its two blocks and returns what stays on the edge. h[a][b] is
+// the contrast when the first block shows image a and the second image b (1 the sample, 0 its
+// partner).
 double fold_edge(const double h[2][2], double* first, double* second) {
     first[0] += (h[1][0] + h[1][1]) / 2;
     first[1] += (h[0][1] + h[0][0]) / 2;
@@ -140,14 +142,15 @@ void energy(const Terms& terms, const T* images, double* unary, double* weight_v
                     for (int x = 0; x < 2; ++x)
                         for (int y = 0; y < 2; ++y)
                             h[x][y] = terms.beta * terms.gamma *
-                                      borders.contrast(borders.side(of[x], r, c, vertical ? 1 : 3),
-                                                       borders.side(of[y], r2, c2, vertical ? 0 : 2),
-                                                       vertical);
+                                      borders.contrast(
+                                          borders.side(of[x], r, c, vertical ? 1 : 3),
+                                          borders.side(of[y], r2, c2, vertical ? 0 : 2), vertical);
                 }
                 const double weight =
                     terms.beta + fold_edge(h, &costs[static_cast<std::size_t>(2 * (r * gw + c))],
                                            &costs[static_cast<std::size_t>(2 * (r2 * gw + c2))]);
-                // Zero up to rounding (gamma 1, opposite images) must not look like a negative weight.
+                // Zero up to rounding (gamma 1, opposite images) must not look like a negative
+                // weight.
                 return std::abs(weight) < 1e-12 * terms.beta ? 0.0 : weight;
             };
             for (std::int64_t r = 0; r + 1 < gh; ++r)
@@ -163,7 +166,8 @@ void energy(const Terms& terms, const T* images, double* unary, double* weight_v
                     const double t = static_cast<double>(k) / static_cast<double>(labels - 1);
                     unary[(b * blocks + p) * labels + k] =
                         (1 - t) * costs[static_cast<std::size_t>(2 * p)] +
-                        t * costs[static_cast<std::size_t>(2 * p + 1)] + terms.prior[b * labels + k];
+                        t * costs[static_cast<std::size_t>(2 * p + 1)] +
+                        terms.prior[b * labels + k];
                 }
             }
         };

@@ -1,8 +1,8 @@
 // The grid energy of PuzzleMix: which share of each block comes from the sample and which from its
 // partner.
 //
-// Label k of L gives the partner the share t = k / (L-1). With K1 the cost of a block paid with weight
-// 1-t (the sample's share) and K2 that paid with t:
+// Label k of L gives the partner the share t = k / (L-1). With K1 the cost of a block paid with
+// weight 1-t (the sample's share) and K2 that paid with t:
 //   E = sum_p (1-t_p) K1_p + t_p K2_p + prior[k_p]  +  sum_edges (g + beta) (t_p - t_q)^2
 // K1 = partner's saliency, K2 = the sample's (what is not shown is lost), plus half of the local
 // contrast of the edges; g is the part of that contrast that depends on both ends.

@@ -10,7 +10,9 @@ namespace {
 
 constexpr int kFixedBits = 40;  // of one cost; sums of 2^20 of them stay far inside int64
 
-std::size_t at(int index) { return static_cast<std::size_t>(index); }
+std::size_t at(int index) {
+    return static_cast<std::size_t>(index);
+}
 
 double normaliser(const Problem& problem) {
     const double side = std::max(problem.height, problem.width) - 1;
@@ -24,7 +26,8 @@ double plan_cost(const Problem& problem, const std::int64_t* plan) {
     double distance = 0, gain = 0;
     for (std::int64_t j = 0; j < problem.blocks(); ++j) {
         const std::int64_t i = plan[j];
-        const double dr = static_cast<double>(i / w - j / w), dc = static_cast<double>(i % w - j % w);
+        const double dr = static_cast<double>(i / w - j / w),
+                     dc = static_cast<double>(i % w - j % w);
         distance += dr * dr + dc * dc;
         if (problem.mask[j] > 0) gain += problem.saliency[i];
     }
@@ -36,11 +39,12 @@ void Planner::prepare_costs(const Problem& problem) {
     const int h = problem.height, w = problem.width, n = problem.blocks();
     const double unit = problem.eps / normaliser(problem);
     const double farthest = unit * ((h - 1.0) * (h - 1.0) + (w - 1.0) * (w - 1.0));
-    const double magnitude =
-        farthest + *std::max_element(problem.saliency, problem.saliency + n);
+    const double magnitude = farthest + *std::max_element(problem.saliency, problem.saliency + n);
     int exponent = 0;
     if (magnitude > 0) std::frexp(magnitude, &exponent);
-    const auto fixed = [&](double x) -> Cost { return std::llrint(std::ldexp(x, kFixedBits - exponent)); };
+    const auto fixed = [&](double x) -> Cost {
+        return std::llrint(std::ldexp(x, kFixedBits - exponent));
+    };
 
     const int pitch = 2 * w - 1;
     centre_ = (h - 1) * pitch + w - 1;
@@ -58,7 +62,8 @@ void Planner::prepare_costs(const Problem& problem) {
     }
 }
 
-// Potentials with every reduced cost >= 0, and the blocks whose own position is tight assigned to it.
+// Potentials with every reduced cost >= 0, and the blocks whose own position is tight assigned to
+// it.
 void Planner::assign_at_home(const Problem& problem) {
     const int n = problem.blocks();
     column_potential_.assign(at(n), 0);
@@ -68,7 +73,8 @@ void Planner::assign_at_home(const Problem& problem) {
     const Cost nearest = n == 1 ? 0 : move_[at(centre_ + 1)];  // a pitch of 1 when one wide
     for (int i = 0; i < n; ++i) {
         Cost least = cost(i, i);
-        // Only a shown position can be cheaper, by the gain, and never by less than the nearest move.
+        // Only a shown position can be cheaper, by the gain, and never by less than the nearest
+        // move.
         if (!shown_[at(i)] && gain_[at(i)] > nearest)
             for (int j = 0; j < n; ++j)
                 if (shown_[at(j)]) least = std::min(least, cost(i, j));

@@ -7,7 +7,10 @@ namespace comix::transport {
 // All arithmetic in float32 and in the official order, so that ties fall as they do there.
 void Planner::solve_greedy(const Problem& problem, std::int64_t* plan) {
     const int n = problem.blocks(), w = problem.width;
-    const auto at = [n](int i, int j) { return static_cast<std::size_t>(i) * static_cast<std::size_t>(n) + static_cast<std::size_t>(j); };
+    const auto at = [n](int i, int j) {
+        return static_cast<std::size_t>(i) * static_cast<std::size_t>(n) +
+               static_cast<std::size_t>(j);
+    };
     const int side = std::max(problem.height, problem.width);
     const auto scale = static_cast<float>(side > 1 ? (side - 1) * (side - 1) : 1);
     const auto eps = static_cast<float>(problem.eps);
@@ -26,7 +29,8 @@ void Planner::solve_greedy(const Problem& problem, std::int64_t* plan) {
     for (int round = 0; round < side; ++round) {
         for (int i = 0; i < n; ++i) {
             const float* row = bids_.data() + at(i, 0);
-            wish_[static_cast<std::size_t>(i)] = static_cast<int>(std::min_element(row, row + n) - row);
+            wish_[static_cast<std::size_t>(i)] =
+                static_cast<int>(std::min_element(row, row + n) - row);
         }
         winner_.assign(static_cast<std::size_t>(n), -1);
         for (int j = 0; j < n; ++j) {
@@ -40,7 +44,8 @@ void Planner::solve_greedy(const Problem& problem, std::int64_t* plan) {
                     lowest = bid;
                 }
             }
-            if (wish_[static_cast<std::size_t>(best)] == j) winner_[static_cast<std::size_t>(j)] = best;
+            if (wish_[static_cast<std::size_t>(best)] == j)
+                winner_[static_cast<std::size_t>(j)] = best;
         }
         for (int i = 0; i < n; ++i) {
             const int j = wish_[static_cast<std::size_t>(i)];

@@ -9,9 +9,9 @@
 //         searched for the few others only. Guarantee: an optimal permutation (costs rounded to
 //         2^-40 of the largest). Cost: (blocks that want to move) * blocks^2 at worst.
 // greedy  The official code's contest: max(gh, gw) rounds in which each block bids for its cheapest
-//         position, the best bid wins, losers pay 1 more for that position from then on. Its winners
-//         are kept where the mask shows them; other positions keep their own block when it is
-//         still free and else take what is left in order. Guarantee: a permutation.
+//         position, the best bid wins, losers pay 1 more for that position from then on. Its
+//         winners are kept where the mask shows them; other positions keep their own block when it
+//         is still free and else take what is left in order. Guarantee: a permutation.
 #pragma once
 
 #include <cstdint>
@@ -53,16 +53,16 @@ class Planner {
     }
 
     // exact
-    std::vector<Cost> move_;          // cost of a move by (row difference, column difference)
-    std::vector<int> offset_;         // per block: its index in a table of such differences
+    std::vector<Cost> move_;   // cost of a move by (row difference, column difference)
+    std::vector<int> offset_;  // per block: its index in a table of such differences
     int centre_ = 0;
-    std::vector<Cost> gain_;          // per block: fixed-point saliency
-    std::vector<std::uint8_t> shown_; // per position
+    std::vector<Cost> gain_;           // per block: fixed-point saliency
+    std::vector<std::uint8_t> shown_;  // per position
     std::vector<Cost> row_potential_, column_potential_, distance_;
     std::vector<int> column_of_, row_of_, predecessor_;
     std::vector<int> open_, closed_;
     // greedy
-    std::vector<float> bids_;         // [blocks, blocks] cost with penalties
+    std::vector<float> bids_;  // [blocks, blocks] cost with penalties
     std::vector<int> wish_, winner_;
 };
 

@@ -3,8 +3,8 @@
     aug = comix.CoMixup(num_classes=100)
     images, targets = aug(images, targets, model=model)
 
-The solvers under the augmentations - grid cuts, block transport, joint labelling, block mixing - are functions
-of their own. ``comix.reference`` holds slow, literal NumPy versions of all of them.
+The solvers under the augmentations - grid cuts, block transport, joint labelling, block mixing - are
+functions of their own. ``comix.reference`` holds slow, literal NumPy versions of all of them.
 """
 
 from comix._augment_comixup import CoMixup

@@ -54,9 +54,9 @@ def compatibility_of(distance: torch.Tensor, omega: float) -> torch.Tensor:
 class CoMixup:
     """Mix a batch jointly: every output gathers salient blocks of several inputs, outputs stay diverse.
 
-    Kim, Choo, Jeong & Song, "Co-Mixup: saliency guided joint mixup with supermodular diversity", ICLR 2021. The batch
-    is cut into consecutive partitions of ``partition`` images (the last one may be smaller), each mixed on its own
-    into as many outputs.
+    Kim, Choo, Jeong & Song, "Co-Mixup: saliency guided joint mixup with supermodular diversity", ICLR 2021.
+    The batch is cut into consecutive partitions of ``partition`` images (the last one may be smaller),
+    each mixed on its own into as many outputs.
 
     Random draws per call, from ``generator`` (torch's global one if None), partition by partition: the prior
     (Dirichlet(alpha), one share per input), then the start labels (uniform, ``restarts`` of them). So a
@@ -74,7 +74,8 @@ class CoMixup:
         omega: weight of the distance between salient spots in the compatibility. Default 0.001.
         sweeps: rounds over the outputs. Default 4.
         restarts: random starts; the result with the lowest objective is kept. Default 1.
-        threshold: ``"hard"`` (default), ``"soft"`` or ``"hard_official"``, as in :func:`comix.comixup_labels`.
+        threshold: ``"hard"`` (default), ``"soft"`` or ``"hard_official"``, as in
+            :func:`comix.comixup_labels`.
         generator: torch.Generator of all draws.
 
     Raises:
@@ -167,7 +168,8 @@ class CoMixup:
                 continue
             part = blocks[begin:end].view(-1, n, gh, gw)
             prior, init = self.draw(part.shape[0], n, (gh, gw))
-            distance = torch.stack([salient_distance(maps) for maps in saliency[begin:end].split(n)])
+            maps = saliency[begin:end].reshape(-1, n, *saliency.shape[1:])
+            distance = torch.stack([salient_distance(part_maps) for part_maps in maps])
             labels = comixup_labels(
                 prior[:, :, None, None] - part,
                 compatibility=compatibility_of(distance, self.omega),

@@ -18,8 +18,8 @@ from comix.transport import transport_plan
 class PuzzleMix:
     """Mix each sample with a partner: salient blocks of both survive, and move to where they fit.
 
-    Kim, Choo & Song, "Puzzle Mix: exploiting saliency and local statistics for optimal mixup", ICML 2020. Masks
-    are proven optima of the paper's energy, transport plans optimal permutations.
+    Kim, Choo & Song, "Puzzle Mix: exploiting saliency and local statistics for optimal mixup", ICML 2020.
+    Masks are proven optima of the paper's energy, transport plans optimal permutations.
 
     Random draws per call, in this order, all from ``generator`` (torch's global one if None): the grid (one
     index into those of ``grid_choices`` that fit the image), the partners (a permutation of the batch), lam
@@ -99,13 +99,15 @@ class PuzzleMix:
         }
 
     def __repr__(self) -> str:
-        return f"PuzzleMix(grid_choices={self.grid_choices}, alpha={self.alpha:g}, transport={self.transport})"
+        settings = f"grid_choices={self.grid_choices}, alpha={self.alpha:g}, transport={self.transport}"
+        return f"PuzzleMix({settings})"
 
     def draw(self, batch: int, height: int, width: int) -> tuple[int, torch.Tensor, float]:
         """The random part of one call: (grid, partners int64 ``[B]``, lam)."""
         fitting = [grid for grid in self.grid_choices if grid <= min(height, width)]
         if not fitting:
-            checks.fail("grid_choices", f"a grid that fits {height} x {width} pixels", repr(self.grid_choices))
+            expected = f"a grid that fits {height} x {width} pixels"
+            checks.fail("grid_choices", expected, repr(self.grid_choices))
         grid = fitting[int(torch.randint(0, len(fitting), (), generator=self.generator))]
         index = torch.randperm(batch, generator=self.generator)
         lam = 1.0 if self.alpha == 0 else float(draw_dirichlet(2, self.alpha, self.generator)[0])

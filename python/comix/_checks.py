@@ -10,7 +10,7 @@ import contextlib
 import numbers
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import torch
 
@@ -55,7 +55,7 @@ def shape_of(tensor: torch.Tensor) -> str:
     return str(list(tensor.shape))
 
 
-def require_tensor(value: Any, name: str) -> torch.Tensor:
+def require_tensor(value: object, name: str) -> torch.Tensor:
     """``value`` itself when it is a tensor, else TypeError."""
     if not isinstance(value, torch.Tensor):
         fail(name, "a torch.Tensor", type(value).__name__, TypeError)
@@ -100,7 +100,7 @@ def check_same_device(named: dict[str, torch.Tensor | None]) -> None:
             fail(name, f"the device of {first_name} ({first.device})", str(tensor.device))
 
 
-def check_images(images: Any) -> torch.Tensor:
+def check_images(images: object) -> torch.Tensor:
     """Images ``[B, C, H, W]``, floating or uint8, at least one pixel and one channel."""
     images = require_tensor(images, "images")
     check_dtype(images, "images", IMAGE_DTYPES)
@@ -113,7 +113,7 @@ def check_images(images: Any) -> torch.Tensor:
     return images
 
 
-def check_saliency(saliency: Any, images: torch.Tensor | None = None) -> torch.Tensor:
+def check_saliency(saliency: object, images: torch.Tensor | None = None) -> torch.Tensor:
     """Saliency maps ``[B, H, W]``, floating; of the size of ``images`` when those are given."""
     saliency = require_tensor(saliency, "saliency")
     check_dtype(saliency, "saliency", FLOAT_DTYPES)
@@ -157,7 +157,9 @@ def check_count(value: object, name: str, low: int) -> int:
 
 def check_number(value: object, name: str, low: float = -float("inf"), above: bool = False) -> float:
     """A finite number of at least ``low`` (more than ``low`` with ``above``)."""
-    bound = "finite number" if low == -float("inf") else f"number {'above' if above else 'of at least'} {low:g}"
+    bound = f"number {'above' if above else 'of at least'} {low:g}"
+    if low == -float("inf"):
+        bound = "finite number"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         fail(name, f"a {bound}", repr(value), TypeError)
     try:

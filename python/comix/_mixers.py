@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from comix import _checks as checks
-from comix.mixing import MixPlan, soft_targets
+from comix._targets import soft_targets
+from comix.mixing import MixPlan
 from comix.saliency import input_saliency, spectral_residual
 
 

@@ -4,9 +4,9 @@ Each of m outputs labels every block with one of n inputs (or two at half weight
 
     sum_o sum_p c[l_op, p] + beta'/2 sum_o sum_edges |z_op - z_oq|^2 + gamma' sum_o s_o . f(pi_o)
 
-with c = -saliency (each map sums to -1) plus a prior, s_o[i] the blocks of input i in output o, pi_o the sum of
-the other outputs' s, f(pi) = [A pi > tau'] A pi for the compatibility A, and beta' = beta / blocks, gamma' =
-gamma / blocks, tau' = tau * blocks. Kim, Choo, Jeong & Song, "Co-Mixup", ICLR 2021, sections 3 and 4.
+with c = -saliency (each map sums to -1) plus a prior, s_o[i] the blocks of input i in output o, pi_o the
+sum of the other outputs' s, f(pi) = [A pi > tau'] A pi for the compatibility A, and beta' = beta / blocks,
+gamma' = gamma / blocks, tau' = tau * blocks. Kim, Choo, Jeong & Song, "Co-Mixup", ICLR 2021.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ THRESHOLDS = ("hard", "soft", "hard_official")
 SELECTIONS = ("best", "last")
 
 
-def _cost(cost: Any, compatibility: Any) -> tuple[torch.Tensor, Any]:
+def _cost(cost: torch.Tensor, compatibility: torch.Tensor | None) -> tuple[torch.Tensor, Any]:
     """Cost as float64 ``[P, n, gh, gw]``, compatibility as a float64 array ``[P, n, n]`` or None."""
     checks.require_tensor(cost, "cost")
     checks.check_dtype(cost, "cost", checks.FLOAT_DTYPES)
@@ -41,8 +41,10 @@ def _cost(cost: Any, compatibility: Any) -> tuple[torch.Tensor, Any]:
             checks.fail("compatibility", f"shape {expected}", checks.shape_of(compatibility))
         checks.check_same_device({"cost": cost, "compatibility": compatibility})
         checks.check_finite(compatibility, "compatibility")
-        compatibility = native.array(compatibility.to(torch.float64).contiguous())
-    return cost.detach().to(torch.float64).contiguous(), compatibility
+    matrix = None
+    if compatibility is not None:
+        matrix = native.array(compatibility.to(torch.float64).contiguous())
+    return cost.detach().to(torch.float64).contiguous(), matrix
 
 
 def _numbers(beta: float, gamma: float, tau: float, threshold: str) -> tuple[float, float, float]:
@@ -55,7 +57,7 @@ def _numbers(beta: float, gamma: float, tau: float, threshold: str) -> tuple[flo
 
 
 def _starts(
-    init: Any, cost: torch.Tensor, n_outputs: int | None, generator: torch.Generator | None
+    init: torch.Tensor | None, cost: torch.Tensor, n_outputs: int | None, generator: torch.Generator | None
 ) -> torch.Tensor:
     """Start labels ``[P, R, m, gh, gw]``, given or drawn."""
     partitions, n, height, width = cost.shape
@@ -96,11 +98,12 @@ def comixup_labels(
 ) -> torch.Tensor:
     """Label every block of every output with one or two inputs, partition by partition.
 
-    In turn each output is re-solved by a grid cut with the others fixed, the linearised diversity term joining
-    its unary costs; from the second sweep on, the two or three largest inputs of an output may also share a
-    block half and half. Stops early when the objective without threshold and compatibility changes by
-    less than 1e-6 of its value. This is a heuristic: no sweep is guaranteed to lower the objective, so the
-    best sweep of the best start is returned.
+    In turn each output is re-solved by a grid cut with the others fixed, the linearised diversity term
+    joining its unary costs; from the second sweep on, the two or three largest inputs of an output may also
+    share a block half and half. Stops early when the objective without threshold and compatibility changes
+    by less than 1e-6 of its value. This is a heuristic: no sweep is guaranteed to lower the objective. So the
+    best sweep is kept, and blocks that show overused inputs are then given to other inputs, one by one, as
+    long as that lowers the objective.
 
     Args:
         cost: ``[P, n, gh, gw]`` cost of showing input i at block p, any float dtype: minus the block saliency,
@@ -111,17 +114,18 @@ def comixup_labels(
         n_outputs: m, when init is None. Default n.
         beta: smoothness. Default 0.32.
         gamma: diversity. Default 1.0.
-        tau: how much of one image's area (in images) the other outputs may use of an input before it costs
-            extra. Default 0.83.
+        tau: how much of an input, in image areas, the other outputs may use before it costs extra.
+            Default 0.83.
         sweeps: at most this many rounds over the outputs. Default 4.
         threshold: ``"hard"`` (default), ``"soft"`` (``[A pi > tau'] (A pi - tau')``) or ``"hard_official"``
             (``A ([A pi > tau'] pi)``, the operator-precedence slip of the official code).
-        resolve_duplicates: before the last sweep, outputs made of the same two or more inputs are told to
-            avoid one each. Default True.
-        select: ``"best"`` (default) returns the labelling with the lowest thresholded objective seen at the
-            end of any sweep, ``"last"`` the one after the final sweep, as the official code does.
-        method: of the inner cuts, as in :func:`comix.grid_cut`. Default ``"auto"``: exact where the
-            dynamic programme is small, else expansion and swap.
+        resolve_duplicates: before the last sweep, outputs made of the same two or more inputs are told
+            to avoid one each. Default True.
+        select: ``"best"`` (default) takes the labelling with the lowest thresholded objective seen at the end
+            of any sweep and improves it by descent on single blocks (no descent for ``"hard_official"``);
+            ``"last"`` returns the one after the final sweep, as the official code does.
+        method: of the inner cuts, as in :func:`comix.grid_cut` (one attempt each). Default ``"auto"``: exact
+            where the dynamic programme is tiny, else expansion.
         generator: source of the start labels when init is None.
 
     Returns:

@@ -6,13 +6,12 @@ half weight) both end in a plan, and one kernel mixes images for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 
 from comix import _checks as checks
 from comix import _native as native
+from comix._mix_kernel import mix_kernel
+from comix._targets import check_index, soft_targets
 
 _WEIGHT_TOLERANCE = 1e-4  # of a block's weights from a sum of 1: float32 noise passes, mistakes do not
 
@@ -144,12 +143,12 @@ class MixPlan:
         checks.require_tensor(labels, "labels")
         checks.check_dtype(labels, "labels", checks.INDEX_DTYPES)
         if labels.ndim not in (4, 5) or labels.shape[-1] != 2 or 0 in labels.shape:
-            checks.fail(
-                "labels", "shape [P, m, gh, gw, 2] or [B_out, gh, gw, 2]", checks.shape_of(labels)
-            )
+            checks.fail("labels", "shape [P, m, gh, gw, 2] or [B_out, gh, gw, 2]", checks.shape_of(labels))
         labels = labels.to(torch.int64)
         if labels.ndim == 5:
-            per_partition = labels.shape[1] if n_inputs is None else checks.check_count(n_inputs, "n_inputs", 1)
+            if n_inputs is None:
+                n_inputs = labels.shape[1]
+            per_partition = checks.check_count(n_inputs, "n_inputs", 1)
             checks.check_range(labels, "labels", 0, per_partition - 1)
             first = torch.arange(labels.shape[0], device=labels.device) * per_partition
             labels = (labels + first.view(-1, 1, 1, 1, 1)).flatten(0, 1)
@@ -187,8 +186,8 @@ class MixPlan:
                 channels_last, at least one pixel per block. Read only.
 
         Returns:
-            ``[B_out, C, H, W]``, dtype and memory format of ``images``. Blocks taken whole are bitwise copies;
-            blends are computed in float32 (float64 for float64) and rounded to nearest.
+            ``[B_out, C, H, W]``, dtype and memory format of ``images``. Blocks taken whole are bitwise
+            copies; blends are computed in float32 (float64 for float64) and rounded to nearest.
 
         Raises:
             TypeError: not a tensor, or of a wrong dtype.
@@ -205,10 +204,7 @@ class MixPlan:
             )
         self._check_inputs(images.shape[0], "images")
         native.require_cpu(images, "images")
-        if images.requires_grad and torch.is_grad_enabled():
-            mixed: torch.Tensor = _Mix.apply(images, self)  # type: ignore[no-untyped-call]
-            return mixed
-        return self._mix(images)
+        return mix_kernel(images, self.source, self.block, self.weight)
 
     def mix_targets(self, targets: torch.Tensor, *, num_classes: int | None = None) -> torch.Tensor:
         """Mix targets by the shares of the inputs.
@@ -237,101 +233,3 @@ class MixPlan:
             needed = int(self.source.max()) + 1
             if needed > count:
                 checks.fail(name, f"at least {needed} (the plan uses input {needed - 1})", f"{count}")
-
-    def _arrays(self) -> tuple[Any, Any, Any]:
-        entries = (self.source, self.block, self.weight)
-        source, block, weight = (native.array(entry.contiguous()) for entry in entries)
-        return source, block, weight
-
-    def _mix(self, images: torch.Tensor) -> torch.Tensor:
-        images = images.detach()
-        channels_last = _is_channels_last(images)
-        memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        images = images.contiguous(memory_format=memory_format)
-        shape = (self.source.shape[0], *images.shape[1:])
-        mixed = torch.empty(shape, dtype=images.dtype, memory_format=memory_format)
-        order = (0, 2, 3, 1) if channels_last else (0, 1, 2, 3)
-        native.core.mix(
-            *self._arrays(),
-            native.array(images.permute(order)),
-            native.array(mixed.permute(order)),
-            str(images.dtype).removeprefix("torch."),
-            channels_last,
-            native.threads(),
-        )
-        return mixed
-
-    def _mix_transpose(self, mixed: torch.Tensor, n_inputs: int) -> torch.Tensor:
-        dtype = mixed.dtype if mixed.dtype == torch.float64 else torch.float32
-        gradient = torch.zeros((n_inputs, *mixed.shape[1:]), dtype=dtype)
-        native.core.mix_transpose(
-            *self._arrays(),
-            native.array(mixed.detach().to(dtype).contiguous()),
-            native.array(gradient),
-            str(dtype).removeprefix("torch."),
-            native.threads(),
-        )
-        return gradient.to(mixed.dtype)
-
-
-class _Mix(torch.autograd.Function):
-    """Mixing is linear in the images, so its backward is the transpose, and that one's backward is mixing."""
-
-    @staticmethod
-    def forward(ctx: Any, images: torch.Tensor, plan: MixPlan) -> torch.Tensor:
-        ctx.plan, ctx.n_inputs = plan, images.shape[0]
-        return plan._mix(images)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
-        return _MixTranspose.apply(gradient, ctx.plan, ctx.n_inputs), None  # type: ignore[no-untyped-call]
-
-
-class _MixTranspose(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, mixed: torch.Tensor, plan: MixPlan, n_inputs: int) -> torch.Tensor:
-        ctx.plan = plan
-        return plan._mix_transpose(mixed, n_inputs)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
-        return _Mix.apply(gradient, ctx.plan), None, None  # type: ignore[no-untyped-call]
-
-
-def _is_channels_last(images: torch.Tensor) -> bool:
-    return not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
-
-
-def check_index(index: Any, batch: int, device: torch.device) -> torch.Tensor:
-    """Partners ``[B]`` as int64, in range; a sequence of ints will do."""
-    if isinstance(index, Sequence) and not isinstance(index, str):
-        index = torch.as_tensor(index, device=device)
-    checks.require_tensor(index, "index")
-    checks.check_dtype(index, "index", checks.INDEX_DTYPES)
-    if tuple(index.shape) != (batch,):
-        checks.fail("index", f"shape [{batch}] (one partner per sample)", checks.shape_of(index))
-    checks.check_range(index, "index", 0, batch - 1)
-    return index.to(device=device, dtype=torch.int64).contiguous()
-
-
-def soft_targets(targets: Any, num_classes: int | None) -> torch.Tensor:
-    """Targets as float32 ``[n, K]``, from class indices ``[n]`` or soft labels ``[n, K]``."""
-    checks.require_tensor(targets, "targets")
-    if targets.ndim == 1:
-        checks.check_dtype(targets, "targets", checks.INDEX_DTYPES)
-        if num_classes is None:
-            checks.fail("num_classes", "the number of classes, since targets are class indices", "None")
-        checks.check_count(num_classes, "num_classes", 1)
-        checks.check_range(targets, "targets", 0, num_classes - 1)
-        soft = torch.zeros(targets.shape[0], num_classes, device=targets.device)
-        return soft.scatter_(1, targets.to(torch.int64)[:, None], 1.0)
-    if targets.ndim != 2 or 0 in targets.shape:
-        checks.fail(
-            "targets", "shape [B] (class indices) or [B, K] (soft labels)", checks.shape_of(targets)
-        )
-    if targets.dtype.is_complex:
-        checks.fail("targets", "a real dtype", str(targets.dtype).removeprefix("torch."), TypeError)
-    if num_classes is not None and targets.shape[1] != num_classes:
-        checks.fail("targets", f"{num_classes} columns (num_classes)", checks.shape_of(targets))
-    checks.check_finite(targets, "targets")
-    return targets.detach().to(torch.float32)

@@ -17,8 +17,8 @@ import torch
 
 from comix import _checks as checks
 from comix import _native as native
+from comix._targets import check_index
 from comix.gridcut import METHODS, grid_cut
-from comix.mixing import check_index
 from comix.saliency import pool_saliency
 
 _PRIOR_EPS = 1e-8
@@ -40,7 +40,7 @@ class GridEnergy(NamedTuple):
     weight_h: torch.Tensor
 
 
-def check_lam(lam: Any, batch: int) -> torch.Tensor:
+def check_lam(lam: torch.Tensor | float, batch: int) -> torch.Tensor:
     """The own image's expected share as float64 ``[B]``, in 0..1."""
     if isinstance(lam, torch.Tensor):
         checks.check_dtype(lam, "lam", checks.FLOAT_DTYPES)
@@ -147,6 +147,7 @@ def puzzlemix_energy(
         checks.check_range(deviation, "std", 0, float("inf"))
     checks.check_finite(images, "images")
 
+    rounding = torch.finfo(torch.float32 if images.dtype == torch.uint8 else images.dtype).eps
     if images.dtype == torch.uint8:
         images = images.to(torch.float32) / 255
     elif images.dtype != torch.float64:
@@ -155,13 +156,14 @@ def puzzlemix_energy(
     unary = torch.empty(batch, gh, gw, n_labels, dtype=torch.float64)
     weight_v = torch.empty(batch, gh - 1, gw, dtype=torch.float64)
     weight_h = torch.empty(batch, gh, gw - 1, dtype=torch.float64)
+    smoothness = beta / math.sqrt(gh * gw) / 16
     native.core.puzzlemix_energy(
         native.array(images.contiguous()),
         native.array(pool_saliency(saliency, (gh, gw)).to(torch.float64)),
         native.array(index),
         native.array(eta / (gh * gw) * _log_prior(lam, n_labels)),
         native.array(deviation),
-        beta / math.sqrt(gh * gw) / 16,
+        smoothness,
         gamma,
         neigh_size,
         native.threads(),
@@ -169,6 +171,10 @@ def puzzlemix_energy(
         weight_v.numpy(),
         weight_h.numpy(),
     )
+    # At gamma 1, blocks that are opposite in both images have a weight of 0. Normalised images are rounded: that
+    # must not make it negative, a hard problem instead of a minimum cut.
+    for weight in (weight_v, weight_h):
+        weight.masked_fill_((weight < 0) & (weight > -4 * rounding * smoothness), 0.0)
     return GridEnergy(unary, (share[:, None] - share[None, :]) ** 2, weight_v, weight_h)
 
 
@@ -234,5 +240,5 @@ def puzzlemix_mask(
         mean=mean,
         std=std,
     )
-    labels = grid_cut(*energy, method=method).labels
+    labels: torch.Tensor = grid_cut(*energy, method=method).labels
     return (1 - labels.to(torch.float64) / (n_labels - 1)).to(torch.float32)

@@ -24,7 +24,8 @@ struct Problem {
 
 enum class Distance { potts, quadratic, truncated, arbitrary };
 
-Problem random_problem(std::mt19937& random, int h, int w, int l, Distance distance, bool negative) {
+Problem random_problem(std::mt19937& random, int h, int w, int l, Distance distance,
+                       bool negative) {
     const auto uniform = [&](double low, double high) {
         return std::uniform_real_distribution<double>(low, high)(random);
     };
@@ -34,10 +35,18 @@ Problem random_problem(std::mt19937& random, int h, int w, int l, Distance dista
         for (int j = 0; j < l; ++j) {
             const double d = i - j;
             switch (distance) {
-                case Distance::potts: problem.pairwise.push_back(i != j); break;
-                case Distance::quadratic: problem.pairwise.push_back(d * d / (l - 0.5)); break;
-                case Distance::truncated: problem.pairwise.push_back(std::min(d * d, 2.0)); break;
-                case Distance::arbitrary: problem.pairwise.push_back(uniform(-1, 1)); break;
+                case Distance::potts:
+                    problem.pairwise.push_back(i != j);
+                    break;
+                case Distance::quadratic:
+                    problem.pairwise.push_back(d * d / (l - 0.5));
+                    break;
+                case Distance::truncated:
+                    problem.pairwise.push_back(std::min(d * d, 2.0));
+                    break;
+                case Distance::arbitrary:
+                    problem.pairwise.push_back(uniform(-1, 1));
+                    break;
             }
         }
     }
@@ -68,7 +77,8 @@ Solved solve(GridCutter& cutter, const Problem& problem, Method method,
              const std::vector<Label>* init = nullptr) {
     std::vector<Label> labels(static_cast<std::size_t>(problem.h * problem.w), 0);
     if (init) labels = *init;
-    const bool optimal = cutter.solve(problem.view(), {method, 0, kAutoSteps, true}, init != nullptr, labels.data());
+    const bool optimal =
+        cutter.solve(problem.view(), {method, 0, kAutoSteps, true}, init != nullptr, labels.data());
     const std::vector<std::int64_t> wide(labels.begin(), labels.end());
     return {grid_energy(problem.view(), wide.data()), optimal};
 }
@@ -82,8 +92,8 @@ TEST_CASE("every method against enumeration") {
                             {3, 3, 2}, {3, 3, 3}, {4, 2, 3}, {3, 4, 2}};
     for (int round = 0; round < 25; ++round) {
         for (const auto& [h, w, l] : sizes) {
-            for (const auto distance : {Distance::potts, Distance::quadratic, Distance::truncated,
-                                        Distance::arbitrary}) {
+            for (const auto distance :
+                 {Distance::potts, Distance::quadratic, Distance::truncated, Distance::arbitrary}) {
                 for (const bool negative : {false, true}) {
                     const Problem problem = random_problem(random, h, w, l, distance, negative);
                     const double best = optimum(problem);

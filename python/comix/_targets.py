@@ -1,0 +1,42 @@
+"""Partners and targets of a batch, checked and in the one form that the rest works with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from comix import _checks as checks
+
+
+def check_index(value: object, batch: int, device: torch.device) -> torch.Tensor:
+    """Partners ``[B]`` as int64, in range; a sequence of ints will do."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        value = torch.as_tensor(value, device=device)
+    index = checks.require_tensor(value, "index")
+    checks.check_dtype(index, "index", checks.INDEX_DTYPES)
+    if tuple(index.shape) != (batch,):
+        checks.fail("index", f"shape [{batch}] (one partner per sample)", checks.shape_of(index))
+    checks.check_range(index, "index", 0, batch - 1)
+    return index.to(device=device, dtype=torch.int64).contiguous()
+
+
+def soft_targets(value: object, num_classes: int | None) -> torch.Tensor:
+    """Targets as float32 ``[n, K]``, from class indices ``[n]`` or soft labels ``[n, K]``."""
+    targets = checks.require_tensor(value, "targets")
+    if targets.ndim == 1:
+        checks.check_dtype(targets, "targets", checks.INDEX_DTYPES)
+        if num_classes is None:
+            checks.fail("num_classes", "the number of classes, since targets are class indices", "None")
+        checks.check_count(num_classes, "num_classes", 1)
+        checks.check_range(targets, "targets", 0, num_classes - 1)
+        soft = torch.zeros(targets.shape[0], num_classes, device=targets.device)
+        return soft.scatter_(1, targets.to(torch.int64)[:, None], 1.0)
+    if targets.ndim != 2 or 0 in targets.shape:
+        checks.fail("targets", "shape [B] (class indices) or [B, K] (soft labels)", checks.shape_of(targets))
+    if targets.dtype.is_complex:
+        checks.fail("targets", "a real dtype", str(targets.dtype).removeprefix("torch."), TypeError)
+    if num_classes is not None and targets.shape[1] != num_classes:
+        checks.fail("targets", f"{num_classes} columns (num_classes)", checks.shape_of(targets))
+    checks.check_finite(targets, "targets")
+    return targets.detach().to(torch.float32)
