@@ -1,13 +1,13 @@
 # make demo   mixes real photographs with both methods, writes comix-demo.png, prints a table
 # make test   all tests: C++ (CTest) and Python
-# make lint, make bench, make sanitize, make format, make clean
+# make lint, make bench, make sanitize, make tsan, make format, make clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 NATIVE := $(shell find csrc cuda -name '*.[ch]pp' -o -name '*.cu' -o -name '*.cuh' 2>/dev/null)
 
-.PHONY: demo test lint bench sanitize format clean build cpp-test
+.PHONY: demo test lint bench sanitize tsan format clean build cpp-test
 
 build: $(VENV)/.built
 
@@ -40,18 +40,14 @@ demo: build
 test: build cpp-test
 	$(BIN)/python -m pytest -q
 
-cpp-test: $(VENV)/.created
-	$(BIN)/cmake -S . -B build/cpp -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) \
-	  -DCMAKE_BUILD_TYPE=Release -DCOMIX_PYTHON=OFF -DCOMIX_TESTS=ON -DCOMIX_WERROR=ON >/dev/null
-	$(BIN)/cmake --build build/cpp -j $(JOBS)
-	$(BIN)/ctest --test-dir build/cpp --output-on-failure
-
-sanitize: $(VENV)/.created
-	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) \
-	  -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCOMIX_PYTHON=OFF -DCOMIX_TESTS=ON \
-	  -DCOMIX_SANITIZE=address,undefined >/dev/null
-	$(BIN)/cmake --build build/sanitize -j $(JOBS)
-	$(BIN)/ctest --test-dir build/sanitize --output-on-failure
+# make cpp-test, make sanitize, make tsan: the presets of CMakePresets.json
+cpp-test: PRESET := tests
+sanitize: PRESET := sanitize
+tsan: PRESET := tsan
+cpp-test sanitize tsan: $(VENV)/.created
+	$(BIN)/cmake --preset $(PRESET) -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) >/dev/null
+	$(BIN)/cmake --build --preset $(PRESET) -j $(JOBS)
+	$(BIN)/ctest --preset $(PRESET)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

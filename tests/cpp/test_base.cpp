@@ -33,8 +33,11 @@ class Census {
 };
 
 struct Visits {
-    explicit Visits(std::int64_t count) : of(static_cast<std::size_t>(std::max<std::int64_t>(count, 0))) {}
-    void operator()(std::int64_t i) { ++of.at(static_cast<std::size_t>(i)); }  // at: no index out of range
+    explicit Visits(std::int64_t count)
+        : of(static_cast<std::size_t>(std::max<std::int64_t>(count, 0))) {}
+    void operator()(std::int64_t i) {
+        ++of.at(static_cast<std::size_t>(i));
+    }  // at: no index out of range
     bool all(int expected) const {
         return std::all_of(of.begin(), of.end(), [&](const auto& n) { return n == expected; });
     }
@@ -169,9 +172,7 @@ TEST_CASE("parallel_for: exceptions of make_worker") {
     for (int threads = 1; threads <= 8; ++threads) {
         CAPTURE(threads);
         // All of them fail.
-        const auto refuse = [&]() -> void (*)(std::int64_t) {
-            throw InvalidArgument("no worker");
-        };
+        const auto refuse = [&]() -> void (*)(std::int64_t) { throw InvalidArgument("no worker"); };
         CHECK_THROWS_WITH_AS(parallel_for(40, threads, refuse), "no worker", InvalidArgument);
         // One of them fails: the others stop early or finish, nothing runs twice.
         for (int round = 0; round < 10; ++round) {
@@ -313,7 +314,8 @@ void check_to_float(const Format& format) {
     }
 }
 
-// Nearest by comparing distances to both neighbours; the value after the largest counts as infinity.
+// Nearest by comparing distances to both neighbours; the value after the largest counts as
+// infinity.
 int nearest(const std::vector<double>& values, double x) {
     const auto above = std::lower_bound(values.begin(), values.end(), x);
     if (above == values.end()) return static_cast<int>(values.size()) - 1;
@@ -353,7 +355,8 @@ void check_from_float(const Format& format) {
     check(std::numeric_limits<float>::denorm_min());
     CHECK(Half::from(std::numeric_limits<float>::infinity()).bits == format.infinity());
     CHECK(Half::from(-std::numeric_limits<float>::infinity()).bits == (format.infinity() | 0x8000));
-    for (const std::uint32_t nan : {0x7fc00000U, 0x7f800001U, 0x7fffffffU, 0xffc00000U, 0xff800001U}) {
+    for (const std::uint32_t nan :
+         {0x7fc00000U, 0x7f800001U, 0x7fffffffU, 0xffc00000U, 0xff800001U}) {
         const int got = Half::from(detail::float_from_bits(nan)).bits;
         CHECK((got & 0x7fff) > format.infinity());
         CHECK((got >= 0x8000) == (nan >= 0x80000000U));
@@ -390,7 +393,8 @@ TEST_CASE("block_start: each pixel in exactly one block, sizes within one") {
                 right = right && (end - begin == pixels / blocks ||
                                   (end - begin == pixels / blocks + 1 && pixels % blocks != 0));
                 // Nearest-neighbour upsampling: pixel y shows block floor(y * blocks / pixels).
-                for (std::int64_t y = begin; y < end; ++y) right = right && y * blocks / pixels == i;
+                for (std::int64_t y = begin; y < end; ++y)
+                    right = right && y * blocks / pixels == i;
             }
             CHECK(right);
         }

@@ -15,7 +15,9 @@ using namespace comix::mixing;
 
 namespace {
 
-std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
+std::size_t at(std::int64_t index) {
+    return static_cast<std::size_t>(index);
+}
 
 struct Maps {
     std::int64_t outputs, height, width;
@@ -30,10 +32,11 @@ struct Maps {
 
 enum class Kind { whole, blended, any };
 
-Maps random_maps(std::mt19937& random, std::int64_t outputs, std::int64_t height, std::int64_t width,
-                 std::int64_t inputs, Kind kind, bool moved) {
+Maps random_maps(std::mt19937& random, std::int64_t outputs, std::int64_t height,
+                 std::int64_t width, std::int64_t inputs, Kind kind, bool moved) {
     const auto below = [&](std::int64_t n) { return static_cast<std::int64_t>(random()) % n; };
-    std::uniform_real_distribution<float> uniform(0.01F, 0.99F);
+    // Multiples of 2^-10: two weights sum to exactly 1.
+    const auto share = [&] { return static_cast<float>(1 + below(1023)) / 1024.0F; };
     Maps maps{outputs, height, width, {}, {}, {}};
     for (std::int64_t o = 0; o < outputs; ++o) {
         for (std::int64_t b = 0; b < height * width; ++b) {
@@ -41,8 +44,10 @@ Maps random_maps(std::mt19937& random, std::int64_t outputs, std::int64_t height
                 maps.source.push_back(below(inputs));
                 maps.block.push_back(moved ? below(height * width) : b);
             }
-            const auto choice = kind == Kind::whole ? below(2) : kind == Kind::blended ? 2 + below(2) : below(5);
-            const float w = choice == 0 ? 1.0F : choice == 1 ? 0.0F : choice == 2 ? 0.5F : uniform(random);
+            const auto choice = kind == Kind::whole     ? below(2)
+                                : kind == Kind::blended ? 2 + below(2)
+                                                        : below(5);
+            const float w = choice == 0 ? 1.0F : choice == 1 ? 0.0F : choice == 2 ? 0.5F : share();
             maps.weight.push_back(w);
             maps.weight.push_back(1.0F - w);
             if (choice != 4) continue;  // twice the same place
@@ -57,7 +62,7 @@ struct Size {
     std::int64_t channels, height, width, grid_height, grid_width;
 };
 // Most of them do not divide.
-const Size kSizes[] = {{3, 8, 8, 4, 4},  {1, 7, 9, 3, 4},   {3, 10, 7, 4, 3}, {2, 5, 5, 5, 5},
+const Size kSizes[] = {{3, 8, 8, 4, 4},   {1, 7, 9, 3, 4},  {3, 10, 7, 4, 3}, {2, 5, 5, 5, 5},
                        {4, 13, 11, 1, 1}, {3, 1, 17, 1, 5}, {3, 17, 1, 5, 1}, {2, 9, 6, 2, 5}};
 
 // Dense or with gaps between rows, channels and images.
@@ -69,7 +74,8 @@ Layout layout_of(const Size& size, bool channels_last, std::int64_t gap) {
     layout.pixel = channels_last ? size.channels : 1;
     layout.row = size.width * layout.pixel + gap;
     layout.channel = channels_last ? 1 : size.height * layout.row + gap;
-    layout.image = (channels_last ? size.height * layout.row : size.channels * layout.channel) + gap;
+    layout.image =
+        (channels_last ? size.height * layout.row : size.channels * layout.channel) + gap;
     return layout;
 }
 
@@ -108,7 +114,8 @@ struct Pixel {
 
 Pixel taken_from(const Maps& maps, const Size& size, std::int64_t block, std::int64_t y,
                  std::int64_t x) {
-    const Place row = place_of(y, size.height, maps.height), column = place_of(x, size.width, maps.width);
+    const Place row = place_of(y, size.height, maps.height),
+                column = place_of(x, size.width, maps.width);
     return {pixel_of(block / maps.width, row.offset, size.height, maps.height),
             pixel_of(block % maps.width, column.offset, size.width, maps.width)};
 }
@@ -129,7 +136,8 @@ T blend(float wa, T a, float wb, T b) {
         if constexpr (std::is_same_v<T, float>) return sum;
         if constexpr (std::is_same_v<T, std::uint8_t>)
             return static_cast<std::uint8_t>(std::floor(std::min(sum, 255.0F) + 0.5F));
-        if constexpr (std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>) return T::from(sum);
+        if constexpr (std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>)
+            return T::from(sum);
     }
 }
 
@@ -169,7 +177,8 @@ T random_value(std::mt19937& random) {
     const float value = std::uniform_real_distribution<float>(-3, 3)(random);
     if constexpr (std::is_same_v<T, std::uint8_t>) return static_cast<std::uint8_t>(bits);
     if constexpr (std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>) return T::from(value);
-    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) return static_cast<T>(value);
+    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
+        return static_cast<T>(value);
 }
 
 template <class T>
@@ -221,11 +230,21 @@ void check_mix(Dtype dtype, unsigned seed) {
 }  // namespace
 
 TEST_CASE("mix against a loop over pixels") {
-    SUBCASE("float32") { check_mix<float>(Dtype::float32, 31); }
-    SUBCASE("float64") { check_mix<double>(Dtype::float64, 32); }
-    SUBCASE("float16") { check_mix<Float16>(Dtype::float16, 33); }
-    SUBCASE("bfloat16") { check_mix<BFloat16>(Dtype::bfloat16, 34); }
-    SUBCASE("uint8") { check_mix<std::uint8_t>(Dtype::uint8, 35); }
+    SUBCASE("float32") {
+        check_mix<float>(Dtype::float32, 31);
+    }
+    SUBCASE("float64") {
+        check_mix<double>(Dtype::float64, 32);
+    }
+    SUBCASE("float16") {
+        check_mix<Float16>(Dtype::float16, 33);
+    }
+    SUBCASE("bfloat16") {
+        check_mix<BFloat16>(Dtype::bfloat16, 34);
+    }
+    SUBCASE("uint8") {
+        check_mix<std::uint8_t>(Dtype::uint8, 35);
+    }
 }
 
 TEST_CASE("whole blocks are copied bit for bit, NaN and infinities too") {
@@ -256,7 +275,8 @@ TEST_CASE("uint8 blends round to nearest") {
     for (int a = 0; a < 256; ++a) {
         for (int b = 0; b < 256; b += 3) {
             const Maps maps{1, 1, 1, {0, 1}, {0, 0}, {0.25F, 0.75F}};
-            const std::uint8_t images[] = {static_cast<std::uint8_t>(a), static_cast<std::uint8_t>(b)};
+            const std::uint8_t images[] = {static_cast<std::uint8_t>(a),
+                                           static_cast<std::uint8_t>(b)};
             std::uint8_t out = 77;
             mix(maps.view(), Dtype::uint8, layout, images, &out, 1);
             CHECK(std::abs(4 * out - (a + 3 * b)) <= 2);  // in quarters
@@ -294,7 +314,8 @@ void check_transpose(Dtype dtype, double tolerance) {
                                     const Pixel p = taken_from(maps, size, maps.block[at(e)], y, x);
                                     expected[at(offset(layout, maps.source[at(e)], c, p.y, p.x))] +=
                                         static_cast<double>(maps.weight[at(e)]) *
-                                        static_cast<double>(gradient[at(offset(layout, o, c, y, x))]);
+                                        static_cast<double>(
+                                            gradient[at(offset(layout, o, c, y, x))]);
                                 }
                 double worst = 0;
                 for (std::size_t k = 0; k < back.size(); ++k)
@@ -316,7 +337,8 @@ void check_transpose(Dtype dtype, double tolerance) {
 
                 for (const int threads : {2, 3, 8}) {
                     std::vector<T> again(back.size(), T{0});
-                    mix_transpose(maps.view(), dtype, layout, gradient.data(), again.data(), threads);
+                    mix_transpose(maps.view(), dtype, layout, gradient.data(), again.data(),
+                                  threads);
                     CHECK(same_bytes(again, back));
                 }
             }
@@ -327,8 +349,12 @@ void check_transpose(Dtype dtype, double tolerance) {
 }  // namespace
 
 TEST_CASE("mix_transpose is the transpose of mix") {
-    SUBCASE("float64") { check_transpose<double>(Dtype::float64, 1e-12); }
-    SUBCASE("float32") { check_transpose<float>(Dtype::float32, 1e-4); }
+    SUBCASE("float64") {
+        check_transpose<double>(Dtype::float64, 1e-12);
+    }
+    SUBCASE("float32") {
+        check_transpose<float>(Dtype::float32, 1e-4);
+    }
 }
 
 TEST_CASE("mix_transpose is for gradients") {

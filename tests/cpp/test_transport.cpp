@@ -16,7 +16,9 @@ namespace {
 
 using Plan = std::vector<std::int64_t>;
 
-std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
+std::size_t at(std::int64_t index) {
+    return static_cast<std::size_t>(index);
+}
 
 struct Move {
     int height, width;
@@ -164,7 +166,8 @@ TEST_CASE("exact plans against the Hungarian method, up to 8 x 8") {
     std::mt19937 random(22);
     Planner planner;  // one for all sizes
     for (int round = 0; round < 160; ++round) {
-        const int height = 1 + static_cast<int>(random() % 8), width = 1 + static_cast<int>(random() % 8);
+        const int height = 1 + static_cast<int>(random() % 8),
+                  width = 1 + static_cast<int>(random() % 8);
         const double eps = kEps[random() % std::size(kEps)];
         const auto draw = static_cast<Draw>(round % 3);
         CAPTURE(height);
@@ -197,8 +200,8 @@ TEST_CASE("exact plans of dyadic costs are optimal to the last bit") {
 TEST_CASE("blocks stay at home when moving gains nothing") {
     std::mt19937 random(24);
     Planner planner;
-    for (const auto& [height, width] : {std::pair(1, 1), std::pair(4, 4), std::pair(1, 9),
-                                        std::pair(9, 1), std::pair(3, 5)}) {
+    for (const auto& [height, width] :
+         {std::pair(1, 1), std::pair(4, 4), std::pair(1, 9), std::pair(9, 1), std::pair(3, 5)}) {
         const Plan home = identity(height * width);
         for (const double eps : {0.1, 0.8, 1e9}) {
             // Nothing salient.
@@ -228,7 +231,8 @@ TEST_CASE("free moves: the most salient blocks are shown") {
         std::size_t shown = 0;
         for (const double m : move.mask)
             if (m > 0) best += sorted[shown++];
-        CHECK(move.total(solve(planner, move, Method::exact)) == doctest::Approx(-best).epsilon(1e-10));
+        CHECK(move.total(solve(planner, move, Method::exact)) ==
+              doctest::Approx(-best).epsilon(1e-10));
     }
 }
 
@@ -254,7 +258,9 @@ Contest contest(const Move& move) {
                 static_cast<float>(move.saliency[at(i)]) * shown;
         }
     }
-    const auto zeros = [n] { return std::vector<std::vector<float>>(at(n), std::vector<float>(at(n))); };
+    const auto zeros = [n] {
+        return std::vector<std::vector<float>>(at(n), std::vector<float>(at(n)));
+    };
     for (int round = 0; round < side; ++round) {
         auto plan = zeros(), win = zeros();
         for (int i = 0; i < n; ++i) {
@@ -263,7 +269,8 @@ Contest contest(const Move& move) {
         }
         for (int j = 0; j < n; ++j) {
             std::vector<float> fight;
-            for (int i = 0; i < n; ++i) fight.push_back(plan[at(i)][at(j)] * result.cost[at(i)][at(j)]);
+            for (int i = 0; i < n; ++i)
+                fight.push_back(plan[at(i)][at(j)] * result.cost[at(i)][at(j)]);
             const auto best = std::min_element(fight.begin(), fight.end()) - fight.begin();
             win[at(best)][at(j)] = plan[at(best)][at(j)];
         }
@@ -285,7 +292,8 @@ TEST_CASE("greedy: a permutation that keeps the visible winners of the contest")
     Planner planner;
     int kept = 0, lost = 0;
     for (int round = 0; round < 600; ++round) {
-        const int height = 1 + static_cast<int>(random() % 7), width = 1 + static_cast<int>(random() % 7);
+        const int height = 1 + static_cast<int>(random() % 7),
+                  width = 1 + static_cast<int>(random() % 7);
         const double eps = kEps[random() % 7];  // 1e300 is no float32
         const Move move = random_move(random, height, width, eps, static_cast<Draw>(round % 4));
         CAPTURE(height);
@@ -335,14 +343,17 @@ TEST_CASE("greedy: a permutation that keeps the visible winners of the contest")
 TEST_CASE("plan_cost is the sum of its definition") {
     std::mt19937 random(27);
     for (int round = 0; round < 200; ++round) {
-        const int height = 1 + static_cast<int>(random() % 6), width = 1 + static_cast<int>(random() % 6);
+        const int height = 1 + static_cast<int>(random() % 6),
+                  width = 1 + static_cast<int>(random() % 6);
         const Move move = random_move(random, height, width, round % 5 * 0.3, Draw::uniform);
         Plan plan = identity(move.blocks());
         std::shuffle(plan.begin(), plan.end(), random);
-        CHECK(plan_cost(move.view(), plan.data()) == doctest::Approx(move.total(plan)).epsilon(1e-12));
+        CHECK(plan_cost(move.view(), plan.data()) ==
+              doctest::Approx(move.total(plan)).epsilon(1e-12));
         // Any map of positions to blocks has a cost, permutation or not.
         for (auto& block : plan) block = static_cast<std::int64_t>(random() % at(move.blocks()));
-        CHECK(plan_cost(move.view(), plan.data()) == doctest::Approx(move.total(plan)).epsilon(1e-12));
+        CHECK(plan_cost(move.view(), plan.data()) ==
+              doctest::Approx(move.total(plan)).epsilon(1e-12));
     }
     // One by hand: 2 x 2, eps 0.5, blocks 0 and 3 exchanged, position 0 shown.
     const Move move{2, 2, 0.5, {0.1, 0.2, 0.3, 0.4}, {1, 0, 0, -1}};

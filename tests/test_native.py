@@ -1,0 +1,347 @@
+"""The compiled module called directly with what Python would never pass: an exception, never a crash."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from comix import _core
+from solvers import CUT_METHODS, TRANSPORT_METHODS
+
+P, H, W, L = 3, 4, 5, 3
+RNG = np.random.default_rng(0)
+
+
+def grid_cut_arguments() -> dict[str, Any]:
+    return {
+        "unary": RNG.random((P, H, W, L)),
+        "pairwise": 1 - np.eye(L),
+        "weight_v": RNG.random((P, H - 1, W)),
+        "weight_h": RNG.random((P, H, W - 1)),
+        "method": "expansion",
+        "init": np.zeros((P, H, W), np.int64),
+        "max_sweeps": 0,
+        "threads": 2,
+        "labels": np.full((P, H, W), -1),
+        "energy": np.zeros(P),
+        "optimal": np.zeros(P, bool),
+    }
+
+
+def grid_energy_arguments() -> dict[str, Any]:
+    cut = grid_cut_arguments()
+    terms = {name: cut[name] for name in ("unary", "pairwise", "weight_v", "weight_h", "energy")}
+    return {"labels": np.zeros((P, H, W), np.int64), **terms}
+
+
+def transport_plan_arguments() -> dict[str, Any]:
+    return {
+        "saliency": RNG.random((P, H, W)),
+        "mask": RNG.integers(0, 2, (P, H, W)).astype(np.float64),
+        "eps": 0.1,
+        "method": "exact",
+        "threads": 2,
+        "plan": np.full((P, H, W), -1),
+    }
+
+
+def transport_cost_arguments() -> dict[str, Any]:
+    own = np.arange(H * W).reshape(H, W)
+    plan = transport_plan_arguments()
+    terms = {name: plan[name] for name in ("saliency", "mask", "eps")}
+    return {"plan": np.stack([own] * P), **terms, "cost": np.zeros(P)}
+
+
+def mix_arguments() -> dict[str, Any]:
+    return {
+        "source": RNG.integers(0, P, (2, 2, 2, 2)),
+        "block": RNG.integers(0, 4, (2, 2, 2, 2)),
+        "weight": np.full((2, 2, 2, 2), 0.5, np.float32),
+        "images": RNG.random((P, 3, 8, 8)).astype(np.float32),
+        "mixed": np.zeros((2, 3, 8, 8), np.float32),
+        "dtype": "float32",
+        "channels_last": False,
+        "threads": 2,
+    }
+
+
+def mix_transpose_arguments() -> dict[str, Any]:
+    arguments = mix_arguments()
+    del arguments["channels_last"]
+    return arguments
+
+
+def puzzlemix_energy_arguments() -> dict[str, Any]:
+    return {
+        "images": RNG.random((P, 3, 8, 8)).astype(np.float32),
+        "saliency": np.full((P, 2, 2), 0.25),
+        "index": np.array([1, 2, 0]),
+        "prior": np.zeros((P, L)),
+        "std": np.ones(3),
+        "beta": 1.2,
+        "gamma": 0.5,
+        "neigh_size": 4,
+        "threads": 2,
+        "unary": np.zeros((P, 2, 2, L)),
+        "weight_v": np.zeros((P, 1, 2)),
+        "weight_h": np.zeros((P, 2, 1)),
+    }
+
+
+def comixup_labels_arguments() -> dict[str, Any]:
+    return {
+        "cost": -RNG.random((2, 4, 2, 3)),
+        "compatibility": np.stack([np.eye(4)] * 2),
+        "init": RNG.integers(0, 4, (2, 1, 5, 2, 3)),
+        "beta": 0.32,
+        "gamma": 1.0,
+        "tau": 0.83,
+        "sweeps": 2,
+        "threshold": "hard",
+        "resolve_duplicates": True,
+        "select": "best",
+        "method": "auto",
+        "threads": 2,
+        "labels": np.full((2, 5, 2, 3, 2), -1),
+    }
+
+
+def comixup_objective_arguments() -> dict[str, Any]:
+    labels = comixup_labels_arguments()
+    terms = {name: labels[name] for name in ("cost", "compatibility", "beta", "gamma", "tau", "threshold")}
+    return {"labels": np.zeros((2, 5, 2, 3, 2), np.int64), **terms, "objective": np.zeros(2)}
+
+
+CALLS: dict[str, Callable[[], dict[str, Any]]] = {
+    "grid_cut": grid_cut_arguments,
+    "grid_energy": grid_energy_arguments,
+    "transport_plan": transport_plan_arguments,
+    "transport_cost": transport_cost_arguments,
+    "mix": mix_arguments,
+    "mix_transpose": mix_transpose_arguments,
+    "puzzlemix_energy": puzzlemix_energy_arguments,
+    "comixup_labels": comixup_labels_arguments,
+    "comixup_objective": comixup_objective_arguments,
+}
+OUTPUTS = {
+    "grid_cut": ["labels", "energy", "optimal"],
+    "grid_energy": ["energy"],
+    "transport_plan": ["plan"],
+    "transport_cost": ["cost"],
+    "mix": ["mixed"],
+    "mix_transpose": ["images"],
+    "puzzlemix_energy": ["unary", "weight_v", "weight_h"],
+    "comixup_labels": ["labels"],
+    "comixup_objective": ["objective"],
+}
+INDICES = {
+    "grid_cut": {"init": L},
+    "grid_energy": {"labels": L},
+    "transport_cost": {"plan": H * W},
+    "mix": {"source": P, "block": 4},
+    "mix_transpose": {"source": P, "block": 4},
+    "puzzlemix_energy": {"index": P},
+    "comixup_labels": {"init": 4},
+    "comixup_objective": {"labels": 4},
+}
+ARRAYS = [
+    (name, key)
+    for name, make in CALLS.items()
+    for key, value in make().items()
+    if isinstance(value, np.ndarray)
+]
+REFUSED = (TypeError, ValueError)
+OTHER_DTYPES = ("f8", "f4", "i8", "i4", "c16", "?", "O", "U3", ">f8", ">i8")
+IMAGES = {  # of any dtype, in sizes that other arguments must fit
+    ("mix", "images"),
+    ("mix", "mixed"),
+    ("mix_transpose", "images"),
+    ("mix_transpose", "mixed"),
+    ("puzzlemix_energy", "images"),
+}
+COUNTS = {("comixup_labels", "init"), ("comixup_objective", "labels")}  # say how many outputs there are
+
+
+@pytest.mark.parametrize("name", list(CALLS))
+def test_every_solver_is_tried(name: str) -> None:
+    getattr(_core, name)(**CALLS[name]())
+    public = {n for n in dir(_core) if not n.startswith("_")}
+    assert public == {*CALLS, "build_info"}
+
+
+@pytest.mark.parametrize(("name", "key"), ARRAYS)
+def test_arrays_of_another_dtype_or_no_arrays(name: str, key: str) -> None:
+    value = CALLS[name]()[key]
+    for dtype in OTHER_DTYPES:
+        if np.dtype(dtype) == value.dtype or (name, key) in IMAGES:
+            continue
+        with pytest.raises(REFUSED):
+            getattr(_core, name)(**{**CALLS[name](), key: value.astype(dtype)})
+    for other in (None, "x", [1.0], value.tolist(), {}):
+        if other is None and (key == "compatibility" or (name, key) == ("grid_cut", "init")):
+            continue  # optional
+        with pytest.raises(REFUSED):
+            getattr(_core, name)(**{**CALLS[name](), key: other})
+
+
+@pytest.mark.parametrize(("name", "key"), ARRAYS)
+def test_arrays_of_another_shape(name: str, key: str) -> None:
+    value = CALLS[name]()[key]
+    wrong = [value[None], value[..., None], value.ravel() if value.ndim > 1 else value[None, :, None]]
+    for axis in range(value.ndim):
+        wrong.append(np.ascontiguousarray(np.repeat(value, 2, axis)))
+        if value.shape[axis] > 1:
+            wrong.append(np.ascontiguousarray(np.take(value, [0], axis)))
+    for array in wrong:
+        if array.ndim == value.ndim and (name, key) in IMAGES | COUNTS:
+            continue
+        with pytest.raises(ValueError, match=r"expected|wrong"):
+            getattr(_core, name)(**{**CALLS[name](), key: array})
+
+
+@pytest.mark.parametrize(("name", "key"), sorted(IMAGES - {("puzzlemix_energy", "images")}))
+def test_images_of_another_dtype_than_said(name: str, key: str) -> None:
+    for dtype in ("f8", "f2", "u1", "O", "U2"):
+        arguments = CALLS[name]()
+        arguments[key] = arguments[key].astype(dtype)
+        with pytest.raises(REFUSED):
+            getattr(_core, name)(**arguments)
+    # 8 bytes each, like float64, but no numbers
+    arguments = {**CALLS[name](), "dtype": "float64"}
+    arguments["images"], arguments["mixed"] = (arguments[k].astype("f8") for k in ("images", "mixed"))
+    getattr(_core, name)(**arguments)
+    if key not in OUTPUTS[name]:
+        with pytest.raises(REFUSED):
+            getattr(_core, name)(**{**arguments, key: arguments[key].astype(object)})
+
+
+def test_puzzlemix_images_are_float32_or_float64() -> None:
+    value = puzzlemix_energy_arguments()["images"]
+    _core.puzzlemix_energy(**{**puzzlemix_energy_arguments(), "images": value.astype("f8")})
+    for dtype in ("f2", "i4", "u1", "O", "c8", ">f4"):
+        with pytest.raises(TypeError):
+            _core.puzzlemix_energy(**{**puzzlemix_energy_arguments(), "images": value.astype(dtype)})
+
+
+@pytest.mark.parametrize(("name", "key"), ARRAYS)
+def test_arrays_that_are_not_contiguous(name: str, key: str) -> None:
+    value = CALLS[name]()[key]
+    wide = np.zeros((*value.shape[:-1], 2 * value.shape[-1]), value.dtype)
+    wide[..., ::2] = value
+    for array in (wide[..., ::2], value[..., ::-1].copy()[..., ::-1], np.asfortranarray(value)):
+        if array.flags.c_contiguous:
+            continue
+        with pytest.raises(REFUSED):
+            getattr(_core, name)(**{**CALLS[name](), key: array})
+
+
+@pytest.mark.parametrize(("name", "key"), [(n, k) for n, keys in OUTPUTS.items() for k in keys])
+def test_outputs_that_are_read_only(name: str, key: str) -> None:
+    arguments = CALLS[name]()
+    before = arguments[key].copy()
+    arguments[key].flags.writeable = False
+    with pytest.raises(ValueError, match="not writeable"):
+        getattr(_core, name)(**arguments)
+    np.testing.assert_array_equal(arguments[key], before)
+
+
+@pytest.mark.parametrize("name", list(CALLS))
+def test_inputs_that_are_read_only_are_fine(name: str) -> None:
+    arguments = CALLS[name]()
+    for key, value in arguments.items():
+        if isinstance(value, np.ndarray) and key not in OUTPUTS[name]:
+            value.flags.writeable = False
+    getattr(_core, name)(**arguments)
+
+
+@pytest.mark.parametrize(("name", "key"), [(n, k) for n, keys in INDICES.items() for k in keys])
+def test_indices_out_of_range(name: str, key: str) -> None:
+    limit = INDICES[name][key]
+    for bad in (-1, limit, 2**31, 2**32, -(2**63), 2**63 - 1):
+        for position in (0, -1):
+            arguments = CALLS[name]()
+            arguments[key].flat[position] = bad
+            with pytest.raises(ValueError, match=f"expected .*{limit - 1}"):
+                getattr(_core, name)(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "bad"),
+    [
+        ("grid_cut", "method", "fast"),
+        ("grid_cut", "method", None),
+        ("grid_cut", "threads", 2**40),
+        ("grid_cut", "max_sweeps", 1.5),
+        ("grid_cut", "weight_v", "1"),
+        ("grid_cut", "weight_h", None),
+        ("transport_plan", "method", "swap"),
+        ("transport_plan", "eps", "1"),
+        ("mix", "dtype", "int32"),
+        ("mix", "dtype", "float64"),
+        ("mix_transpose", "dtype", "uint16"),
+        ("puzzlemix_energy", "neigh_size", 0),
+        ("puzzlemix_energy", "neigh_size", -(2**40)),
+        ("comixup_labels", "threshold", "none"),
+        ("comixup_labels", "select", "first"),
+        ("comixup_labels", "method", "none"),
+        ("comixup_labels", "sweeps", 0),
+        ("comixup_objective", "threshold", ""),
+    ],
+)
+def test_options(name: str, key: str, bad: Any) -> None:
+    with pytest.raises(REFUSED):
+        getattr(_core, name)(**{**CALLS[name](), key: bad})
+
+
+@pytest.mark.parametrize("name", [n for n, make in CALLS.items() if "threads" in make()])
+def test_any_number_of_threads_works(name: str) -> None:
+    for threads in (-5, 0, 1, 1000):
+        getattr(_core, name)(**{**CALLS[name](), "threads": threads})
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4, 64])
+def test_a_worker_s_exception_is_raised_once(threads: int) -> None:
+    unary = np.zeros((8, 30, 30, 4))  # labels hardly differ: no exact solution is affordable
+    unary[..., 1:] = 1e-3 * np.random.default_rng(0).random((8, 30, 30, 3))
+    unary[2:6, ..., 1:] = 1e6  # these are easy
+    outputs = np.zeros((8, 30, 30), np.int64), np.zeros(8), np.zeros(8, bool)
+    for _ in range(3):
+        with pytest.raises(ValueError, match=r"^method: 'exact' needs .* this one \(30 x 30, 4 labels\)"):
+            _core.grid_cut(unary, 1 - np.eye(4), 1.0, 1.0, "exact", None, 0, threads, *outputs)
+    _core.grid_cut(unary[2:6], 1 - np.eye(4), 1.0, 1.0, "exact", None, 0, threads, *(o[2:6] for o in outputs))
+    assert outputs[2][2:6].all()
+
+
+def test_values_that_are_not_finite_neither_crash_nor_hang() -> None:
+    script = f"""
+import itertools, sys
+import numpy as np
+sys.path.insert(0, {str(__file__.rpartition("/")[0])!r})
+import test_native as t
+for name, keys in {{"grid_cut": t.CUT_METHODS, "transport_plan": t.TRANSPORT_METHODS}}.items():
+    terms = [k for k, v in t.CALLS[name]().items() if isinstance(v, np.ndarray) and v.dtype == float]
+    for method, key, bad in itertools.product(keys, terms, (np.nan, np.inf, -np.inf, 1.7e308, 5e-324)):
+        arguments = {{**t.CALLS[name](), "method": method}}
+        arguments[key].flat[1] = bad
+        try:
+            getattr(t._core, name)(**arguments)
+        except ValueError:
+            continue
+        result = arguments[t.OUTPUTS[name][0]]
+        assert result.min() >= 0 and result.max() < (t.L if name == "grid_cut" else t.H * t.W)
+print("done")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "done"
+
+
+def test_methods_have_one_list() -> None:
+    for method in CUT_METHODS:
+        _core.grid_cut(**{**grid_cut_arguments(), "method": method})
+    for method in TRANSPORT_METHODS:
+        _core.transport_plan(**{**transport_plan_arguments(), "method": method})
