@@ -18,15 +18,6 @@ from torch.nn import functional as F
 SOFT_BONUS = 5e-4  # what the published Co-Mixup code takes off the cost of a half-and-half label
 
 
-def available() -> str | None:
-    """Say why the yardstick cannot run here, or None when it can."""
-    try:
-        import gco  # noqa: F401
-    except ImportError as error:
-        return f"gco-wrapper is not installed ({error})"
-    return None
-
-
 def comixup_masks(
     cost: Tensor,
     compatibility: Tensor,

@@ -187,6 +187,16 @@ def test_weights_and_distances_of_opposite_scale(exponent: int) -> None:
         np.testing.assert_array_equal(a.labels, b.labels)
 
 
+def test_weights_of_any_size_do_nothing_without_a_distance() -> None:
+    problem = cut_problem(5, (3, 3), 3)
+    cheapest = problem.unary.argmin(-1)
+    for weight in (1e308, -1e308):
+        weights = np.full((2, 3), weight), np.full((3, 2), weight)
+        for method in CUT_METHODS:
+            cut = comix.grid_cut(problem.unary, np.zeros((3, 3)), *weights, method=method)
+            np.testing.assert_array_equal(cut.labels, cheapest)
+
+
 # --- stored results of the official solver ------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -320,7 +321,7 @@ def test_values_that_are_not_finite_neither_crash_nor_hang() -> None:
     script = f"""
 import itertools, sys
 import numpy as np
-sys.path.insert(0, {str(__file__.rpartition("/")[0])!r})
+sys.path.insert(0, {str(Path(__file__).parent)!r})
 import test_native as t
 for name, keys in {{"grid_cut": t.CUT_METHODS, "transport_plan": t.TRANSPORT_METHODS}}.items():
     terms = [k for k, v in t.CALLS[name]().items() if isinstance(v, np.ndarray) and v.dtype == float]

@@ -1,8 +1,12 @@
 // Threads over independent problems.
 //
-// Each call starts its own threads and joins them, so nothing survives into a forked DataLoader
-// worker. Problems are handed out one by one (they differ in cost); which thread solves which
-// problem never changes a result. The first exception of any worker is rethrown after all joined.
+// Problems are handed out in chunks (they differ in cost); which thread solves which problem never changes a
+// result. The first exception of any worker is rethrown after all have stopped.
+//
+// The workers are kept between calls (starting a thread costs more than solving a small batch) and sleep in
+// between. A job that is done before a worker wakes up does not wait for it. After a fork the child starts
+// workers of its own on its first call, so DataLoader workers can use the library. When two threads call at once,
+// the second one works alone.
 #pragma once
 
 #include <algorithm>
@@ -10,16 +14,22 @@
 #include <cstdint>
 #include <exception>
 #include <mutex>
-#include <thread>
-#include <vector>
 
 namespace comix {
 
-// Calls `make_worker()` once per thread for a callable with its own scratch memory, and that
-// callable with every index in 0..count-1 exactly once (fewer when one throws).
+namespace detail {
+
+// Runs work(context) on the calling thread and on at most `helpers` pool threads; returns when all that
+// entered have left. `work` must not throw.
+void run_on_pool(int helpers, void (*work)(void*), void* context);
+
+}  // namespace detail
+
+// Calls `make_worker()` once per thread for a callable with its own scratch memory, and that callable with every
+// index in 0..count-1 exactly once (fewer when one throws). At least `chunk` indices go to one thread at a time:
+// choose it so that a chunk is worth waking a thread for (some 20 microseconds).
 template <class MakeWorker>
-void parallel_for(std::int64_t count, int threads, const MakeWorker& make_worker,
-                  std::int64_t chunk = 1) {
+void parallel_for(std::int64_t count, int threads, const MakeWorker& make_worker, std::int64_t chunk = 1) {
     if (count <= 0) return;
     chunk = std::max<std::int64_t>(chunk, 1);
     const std::int64_t chunks = (count + chunk - 1) / chunk;
@@ -31,35 +41,31 @@ void parallel_for(std::int64_t count, int threads, const MakeWorker& make_worker
         return;
     }
 
-    std::atomic<std::int64_t> next{0};
-    std::exception_ptr error;
-    std::mutex error_mutex;
-    const auto run = [&]() noexcept {
+    struct Job {
+        const MakeWorker& make_worker;
+        std::int64_t count, chunk;
+        std::atomic<std::int64_t> next{0};
+        std::exception_ptr error;
+        std::mutex error_mutex;
+    } job{make_worker, count, chunk, {}, {}, {}};
+    const auto run = [](void* context) {
+        Job& shared = *static_cast<Job*>(context);
         try {
-            auto work = make_worker();
+            auto work = shared.make_worker();
             for (;;) {
-                const std::int64_t begin = next.fetch_add(chunk);
-                if (begin >= count) return;
-                const std::int64_t end = std::min(count, begin + chunk);
+                const std::int64_t begin = shared.next.fetch_add(shared.chunk);
+                if (begin >= shared.count) return;
+                const std::int64_t end = std::min(shared.count, begin + shared.chunk);
                 for (std::int64_t i = begin; i < end; ++i) work(i);
             }
         } catch (...) {
-            next.store(count);  // the other workers stop at their next index
-            const std::lock_guard<std::mutex> lock(error_mutex);
-            if (!error) error = std::current_exception();
+            shared.next.store(shared.count);  // the other workers stop at their next chunk
+            const std::lock_guard<std::mutex> lock(shared.error_mutex);
+            if (!shared.error) shared.error = std::current_exception();
         }
     };
-
-    std::vector<std::thread> pool;
-    pool.reserve(static_cast<std::size_t>(workers - 1));
-    try {
-        for (int t = 1; t < workers; ++t) pool.emplace_back(run);
-    } catch (const std::system_error&) {
-        // No more threads to be had (a process limit): the ones that started do the work.
-    }
-    run();  // the calling thread works too
-    for (auto& thread : pool) thread.join();
-    if (error) std::rethrow_exception(error);
+    detail::run_on_pool(workers - 1, run, &job);
+    if (job.error) std::rethrow_exception(job.error);
 }
 
 }  // namespace comix

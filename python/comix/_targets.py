@@ -12,7 +12,10 @@ from comix import _checks as checks
 def check_index(value: object, batch: int, device: torch.device) -> torch.Tensor:
     """Partners ``[B]`` as int64, in range; a sequence of ints will do."""
     if isinstance(value, Sequence) and not isinstance(value, str):
-        value = torch.as_tensor(value, device=device)
+        try:
+            value = torch.as_tensor(value, device=device)
+        except (TypeError, ValueError, RuntimeError):
+            checks.fail("index", f"{batch} ints (one partner per sample)", repr(value), TypeError)
     index = checks.require_tensor(value, "index")
     checks.check_dtype(index, "index", checks.INDEX_DTYPES)
     if tuple(index.shape) != (batch,):

@@ -61,18 +61,21 @@ def _starts(
 ) -> torch.Tensor:
     """Start labels ``[P, R, m, gh, gw]``, given or drawn."""
     partitions, n, height, width = cost.shape
+    if generator is not None and not isinstance(generator, torch.Generator):
+        checks.fail("generator", "a torch.Generator or None", type(generator).__name__, TypeError)
     if init is None:
         m = n if n_outputs is None else checks.check_count(n_outputs, "n_outputs", 1)
         device = cost.device if generator is None else generator.device
         return torch.randint(0, n, (partitions, 1, m, height, width), generator=generator, device=device)
     checks.require_tensor(init, "init")
     checks.check_dtype(init, "init", checks.INDEX_DTYPES)
-    expected = f"shape [{partitions}, m, {height}, {width}] or [{partitions}, R, m, {height}, {width}]"
+    sizes = init.shape
+    fits = init.ndim in (4, 5) and sizes[0] == partitions and tuple(sizes[-2:]) == (height, width)
+    if not fits or 0 in sizes:
+        expected = f"shape [{partitions}, m, {height}, {width}] or [{partitions}, R, m, {height}, {width}]"
+        checks.fail("init", expected, checks.shape_of(init))
     if init.ndim == 4:
         init = init.unsqueeze(1)
-    fits = init.ndim == 5 and init.shape[0] == partitions and tuple(init.shape[3:]) == (height, width)
-    if not fits or 0 in init.shape:
-        checks.fail("init", expected, checks.shape_of(init))
     if n_outputs is not None and init.shape[2] != checks.check_count(n_outputs, "n_outputs", 1):
         checks.fail("n_outputs", f"{init.shape[2]}, as init has", str(n_outputs))
     checks.check_same_device({"cost": cost, "init": init})
@@ -106,8 +109,8 @@ def comixup_labels(
     long as that lowers the objective.
 
     Args:
-        cost: ``[P, n, gh, gw]`` cost of showing input i at block p, any float dtype: minus the block saliency,
-            plus a prior if wanted.
+        cost: ``[P, n, gh, gw]`` cost of showing input i at block p, any float dtype: minus the block
+            saliency, plus a prior if wanted.
         compatibility: ``[P, n, n]`` matrix A. Default: the identity.
         init: integers ``[P, m, gh, gw]``, start labels, or ``[P, R, m, gh, gw]``: R starts, the best result
             wins. Default: one start drawn uniformly from ``generator``.
@@ -145,7 +148,7 @@ def comixup_labels(
     """
     checks.check_option(select, "select", SELECTIONS)
     checks.check_option(method, "method", METHODS)
-    checks.check_count(sweeps, "sweeps", 1)
+    sweeps = min(checks.check_count(sweeps, "sweeps", 1), 2**31 - 1)
     beta, gamma, tau = _numbers(beta, gamma, tau, threshold)
     cost, matrix = _cost(cost, compatibility)
     starts = _starts(init, cost, n_outputs, generator)

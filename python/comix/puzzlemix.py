@@ -60,7 +60,10 @@ def check_channel_values(values: Any, name: str, channels: int) -> torch.Tensor:
         values = [values] * channels
     if not isinstance(values, (Sequence, torch.Tensor)) or isinstance(values, str):
         checks.fail(name, f"{channels} numbers, one per channel", repr(values), TypeError)
-    tensor = torch.as_tensor(values, dtype=torch.float64).detach().cpu()
+    try:
+        tensor = torch.as_tensor(values, dtype=torch.float64).detach().cpu()
+    except (TypeError, ValueError):
+        checks.fail(name, f"{channels} numbers, one per channel", repr(values), TypeError)
     if tuple(tensor.shape) != (channels,):
         checks.fail(name, f"{channels} numbers, one per channel", f"shape {checks.shape_of(tensor)}")
     checks.check_finite(tensor, name)
@@ -171,8 +174,8 @@ def puzzlemix_energy(
         weight_v.numpy(),
         weight_h.numpy(),
     )
-    # At gamma 1, blocks that are opposite in both images have a weight of 0. Normalised images are rounded: that
-    # must not make it negative, a hard problem instead of a minimum cut.
+    # At gamma 1, blocks that are opposite in both images have a weight of 0. Normalised images are rounded:
+    # that must not make it negative, a hard problem instead of a minimum cut.
     for weight in (weight_v, weight_h):
         weight.masked_fill_((weight < 0) & (weight > -4 * rounding * smoothness), 0.0)
     return GridEnergy(unary, (share[:, None] - share[None, :]) ** 2, weight_v, weight_h)

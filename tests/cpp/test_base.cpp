@@ -1,12 +1,14 @@
 // The shared pieces: threads, fixed-point costs, 16-bit floats, block boundaries, views.
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/blocks.hpp"
@@ -143,6 +145,29 @@ TEST_CASE("parallel_for: the first exception arrives after all workers are gone"
                     CHECK(visits.of[static_cast<std::size_t>(i)] == (i <= bad ? 1 : 0));
             }
         }
+    }
+}
+
+TEST_CASE("parallel_for: of two exceptions the earlier one arrives") {
+    using namespace std::chrono_literals;
+    for (const std::int64_t earlier : {0, 1}) {
+        std::atomic<int> alive{0}, started{0};
+        std::int64_t caught = -1;
+        try {
+            parallel_for(2, 2, [&] {
+                return [&, census = Census(alive)](std::int64_t i) {
+                    ++started;
+                    while (started < 2) std::this_thread::sleep_for(1ms);
+                    // The later one waits until the other's worker has gone, and a little more.
+                    while (i != earlier && alive > 1) std::this_thread::sleep_for(1ms);
+                    if (i != earlier) std::this_thread::sleep_for(20ms);
+                    throw Thrown{i};
+                };
+            });
+        } catch (const Thrown& thrown) {
+            caught = thrown.index;
+        }
+        CHECK(caught == earlier);
     }
 }
 

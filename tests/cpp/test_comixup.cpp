@@ -195,13 +195,13 @@ TEST_CASE("objective by hand") {
 TEST_CASE("solver: labels in range, the value returned is theirs, the same every time") {
     std::mt19937 random(52);
     Labeller labeller;  // one for all sizes
-    for (int round = 0; round < 5; ++round) {
+    for (int round = 0; round < 12; ++round) {
         for (const auto& [inputs, outputs, height, width] : kSizes) {
             for (const bool dense : {false, true}) {
                 const Case c = random_case(random, inputs, outputs, height, width, dense);
                 const Labels init = random_init(random, c);
                 Settings settings = random_settings(random, kThresholds[random() % 3]);
-                settings.sweeps = 1 + round;
+                settings.sweeps = 1 + round % 5;
                 settings.resolve_duplicates = random() % 2;
                 for (const auto method : kMethods) {
                     // All steps of the frontier programme: not on the largest grid.
@@ -340,10 +340,13 @@ TEST_CASE("solver: the sweeps of algorithm 1, each cut an enumeration") {
     const Size sizes[] = {{3, 1, 2, 3}, {3, 3, 2, 2}, {4, 3, 1, 4},
                           {2, 4, 2, 2}, {1, 2, 2, 2}, {4, 4, 1, 1}};
     int soft = 0;
-    for (int round = 0; round < 12; ++round) {
+    for (int round = 0; round < 60; ++round) {
         for (const auto& [inputs, outputs, height, width] : sizes) {
             for (const bool dense : {false, true}) {
-                const Case c = random_case(random, inputs, outputs, height, width, dense);
+                Case c = random_case(random, inputs, outputs, height, width, dense);
+                // An offset decides nothing but when a change counts as small.
+                if (round % 5 == 0)
+                    for (auto& cost : c.cost) cost -= 30;
                 const Labels init = random_init(random, c);
                 Settings settings = random_settings(random, kThresholds[round % 3]);
                 settings.select = Select::last;
@@ -364,7 +367,7 @@ TEST_CASE("solver: the sweeps of algorithm 1, each cut an enumeration") {
             }
         }
     }
-    CHECK(soft > 20);  // soft labels take part
+    CHECK(soft > 100);  // soft labels take part
 }
 
 namespace {
@@ -392,7 +395,7 @@ TEST_CASE("descent: never up, and no single block can improve at its end") {
     std::mt19937 random(54);
     Descent descent;  // one for all sizes
     int moved = 0, stopped = 0;
-    for (int round = 0; round < 12; ++round) {
+    for (int round = 0; round < 40; ++round) {
         for (const auto& [inputs, outputs, height, width] : kSizes) {
             for (const bool dense : {false, true}) {
                 for (const auto threshold : {Threshold::hard, Threshold::soft}) {
@@ -433,8 +436,8 @@ TEST_CASE("descent: never up, and no single block can improve at its end") {
             }
         }
     }
-    CHECK(moved > 100);
-    CHECK(stopped > 100);
+    CHECK(moved > 400);
+    CHECK(stopped > 400);
 }
 
 TEST_CASE("descent leaves hard_official alone") {

@@ -215,7 +215,7 @@ Cost largest_capacity(int round, int terms) {
 TEST_CASE("minimum cuts of any network") {
     Draw draw(11);
     MaxFlow<ArcTopology> flow;  // one object for all sizes
-    for (int round = 0; round < 600; ++round) {
+    for (int round = 0; round < 6000; ++round) {
         const auto nodes = static_cast<int>(draw.between(1, round % 10 == 0 ? 60 : 12));
         const auto edges = static_cast<int>(draw.between(0, 4 * nodes));
         CAPTURE(round);
@@ -230,7 +230,7 @@ TEST_CASE("minimum cuts of grids") {
     MaxFlow<GridTopology> flow;
     MaxFlow<ArcTopology> listed;
     GridTopology topology;
-    for (int round = 0; round < 400; ++round) {
+    for (int round = 0; round < 4000; ++round) {
         const auto limit = round % 10 == 0 ? 12 : 5;
         const auto height = static_cast<int>(draw.between(1, limit));
         const auto width = static_cast<int>(draw.between(1, limit));
@@ -410,7 +410,7 @@ const std::pair<int, int> kSmall[] = {{1, 1}, {1, 2}, {5, 1}, {1, 8}, {8, 1},
 TEST_CASE("binary moves against enumeration") {
     Draw draw(14);
     BinaryMove move;
-    for (int round = 0; round < 12; ++round) {
+    for (int round = 0; round < 100; ++round) {
         for (const auto& [height, width] : kSmall) {
             for (const auto kind : {Kind::submodular, Kind::arbitrary, Kind::almost}) {
                 CAPTURE(height);
@@ -446,7 +446,7 @@ TEST_CASE("binary moves: frontier and minimum cut agree, widths 1..8, both orien
     BinaryMove move;
     const Cost most = Cost{1} << 42;  // sums below 2^53, the frontier's room
     for (int narrow = 1; narrow <= 8; ++narrow) {
-        for (int round = 0; round < 12; ++round) {
+        for (int round = 0; round < 100; ++round) {
             const auto length = static_cast<int>(draw.between(narrow, 14));
             const bool upright = round % 2 == 0;
             const int height = upright ? length : narrow, width = upright ? narrow : length;

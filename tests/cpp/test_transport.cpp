@@ -143,7 +143,7 @@ const double kEps[] = {0.0, 1e-300, 1e-9, 0.05, 0.8, 4.0, 1e9, 1e300};
 TEST_CASE("exact plans against every permutation") {
     std::mt19937 random(21);
     Planner planner;
-    for (int round = 0; round < 4; ++round) {
+    for (int round = 0; round < 20; ++round) {
         for (const auto& [height, width] : kTiny) {
             for (const double eps : kEps) {
                 for (const auto draw : {Draw::uniform, Draw::dyadic, Draw::sparse, Draw::zero}) {
@@ -165,7 +165,7 @@ TEST_CASE("exact plans against every permutation") {
 TEST_CASE("exact plans against the Hungarian method, up to 8 x 8") {
     std::mt19937 random(22);
     Planner planner;  // one for all sizes
-    for (int round = 0; round < 160; ++round) {
+    for (int round = 0; round < 1500; ++round) {
         const int height = 1 + static_cast<int>(random() % 8),
                   width = 1 + static_cast<int>(random() % 8);
         const double eps = kEps[random() % std::size(kEps)];
@@ -217,6 +217,29 @@ TEST_CASE("blocks stay at home when moving gains nothing") {
         // Moving is dearer than any gain.
         CHECK(solve(planner, random_move(random, height, width, 1e4, Draw::uniform),
                     Method::exact) == home);
+    }
+}
+
+TEST_CASE("costs near the end of float64") {
+    std::mt19937 random(28);
+    Planner planner;
+    for (const double eps : {1e307, 9e307, 1.7e308}) {
+        for (const int side : {2, 3, 6}) {
+            Move move = random_move(random, side, side, eps, Draw::uniform);
+            CHECK(solve(planner, move, Method::exact) == identity(side * side));
+            // Saliency as large, and moves are free: what is shown beats what is hidden.
+            move.eps = 0;
+            for (auto& saliency : move.saliency) saliency *= eps;
+            const Plan plan = solve(planner, move, Method::exact);
+            REQUIRE(is_permutation(plan));
+            double least_shown = eps, most_hidden = 0;
+            for (std::size_t j = 0; j < plan.size(); ++j) {
+                const double saliency = move.saliency[at(plan[j])];
+                if (move.mask[j] > 0) least_shown = std::min(least_shown, saliency);
+                if (!(move.mask[j] > 0)) most_hidden = std::max(most_hidden, saliency);
+            }
+            CHECK(least_shown >= most_hidden * (1 - 1e-9));
+        }
     }
 }
 
@@ -291,11 +314,12 @@ TEST_CASE("greedy: a permutation that keeps the visible winners of the contest")
     std::mt19937 random(26);
     Planner planner;
     int kept = 0, lost = 0;
-    for (int round = 0; round < 600; ++round) {
+    for (int round = 0; round < 2000; ++round) {
         const int height = 1 + static_cast<int>(random() % 7),
                   width = 1 + static_cast<int>(random() % 7);
         const double eps = kEps[random() % 7];  // 1e300 is no float32
-        const Move move = random_move(random, height, width, eps, static_cast<Draw>(round % 4));
+        Move move = random_move(random, height, width, eps, static_cast<Draw>(round % 4));
+        for (auto& saliency : move.saliency) saliency *= 1 + round % 3 * 2;  // worth more than 1
         CAPTURE(height);
         CAPTURE(width);
         CAPTURE(eps);

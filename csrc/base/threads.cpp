@@ -1,0 +1,103 @@
+#include "base/threads.hpp"
+
+#include <condition_variable>
+#include <system_error>
+#include <thread>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#define COMIX_HAS_FORK 1
+#endif
+
+namespace comix::detail {
+
+namespace {
+
+class Pool {
+  public:
+    void run(int helpers, void (*work)(void*), void* context) {
+        const std::unique_lock<std::mutex> turn(turn_, std::try_to_lock);
+        if (!turn.owns_lock()) {  // another thread's job has the pool
+            work(context);
+            return;
+        }
+        grow(helpers);
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            work_ = work;
+            context_ = context;
+            open_places_ = helpers;
+            ++job_;
+        }
+        wake_.notify_all();
+        work(context);
+        std::unique_lock<std::mutex> lock(mutex_);
+        open_places_ = 0;  // whoever has not entered by now is not needed
+        left_.wait(lock, [&] { return inside_ == 0; });
+    }
+
+  private:
+    void grow(int helpers) {
+        try {
+            for (; size_ < helpers; ++size_) std::thread([this] { serve(); }).detach();
+        } catch (const std::system_error&) {
+            // No more threads to be had (a process limit): those that started do the work.
+        }
+    }
+
+    void serve() {
+        std::uint64_t last_job = 0;
+        std::unique_lock<std::mutex> lock(mutex_);
+        for (;;) {
+            wake_.wait(lock, [&] { return job_ != last_job && open_places_ > 0; });
+            last_job = job_;
+            --open_places_;
+            ++inside_;
+            const auto work = work_;
+            void* const context = context_;
+            lock.unlock();
+            work(context);
+            lock.lock();
+            if (--inside_ == 0) left_.notify_one();
+        }
+    }
+
+    std::mutex turn_;   // held by the thread whose job runs
+    std::mutex mutex_;  // guards everything below
+    std::condition_variable wake_, left_;
+    void (*work_)(void*) = nullptr;
+    void* context_ = nullptr;
+    std::uint64_t job_ = 0;
+    int open_places_ = 0;  // how many more workers may enter the job
+    int inside_ = 0;       // how many are in it
+    int size_ = 0;         // threads started; guarded by turn_
+};
+
+std::mutex pool_mutex;
+Pool* pool = nullptr;  // never destroyed: its threads sleep until the process ends
+
+// The child of a fork has no threads but the one that forked, and locks in unknown states: forget all.
+[[maybe_unused]] void forget_pool() {
+    pool = nullptr;
+    new (&pool_mutex) std::mutex;
+}
+
+Pool& shared_pool() {
+    const std::lock_guard<std::mutex> lock(pool_mutex);
+    if (!pool) {
+#ifdef COMIX_HAS_FORK
+        static const int registered = pthread_atfork(nullptr, nullptr, forget_pool);
+        (void)registered;
+#endif
+        pool = new Pool;
+    }
+    return *pool;
+}
+
+}  // namespace
+
+void run_on_pool(int helpers, void (*work)(void*), void* context) {
+    shared_pool().run(helpers, work, context);
+}
+
+}  // namespace comix::detail
