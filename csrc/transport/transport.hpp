@@ -4,10 +4,12 @@
 //   C(i, j) = ((r_i - r_j)^2 + (c_i - c_j)^2) / (max(gh, gw) - 1)^2
 // Source: Kim, Choo & Song, "Puzzle Mix", ICML 2020, section 4.2.
 //
-// exact   Shortest augmenting paths with potentials (Jonker & Volgenant 1987). C is zero on the
-//         diagonal, so every block whose own position is its cheapest starts assigned; paths are
-//         searched for the few others only. Guarantee: an optimal permutation (costs rounded to
-//         2^-40 of the largest). Cost: (blocks that want to move) * blocks^2 at worst.
+// exact   Shortest augmenting paths with potentials (Jonker & Volgenant 1987), made for this cost: C is
+//         zero on the diagonal, so every block whose own position is its cheapest starts assigned, and
+//         paths are searched for the few others only; C grows with distance, so a search looks at
+//         positions ring by ring and stops where moving alone costs more than the best path known.
+//         Guarantee: an optimal permutation (costs rounded to 2^-40 of the largest). Cost: about
+//         (blocks that want to move) * (positions worth the way); blocks^3 at worst.
 // greedy  The official code's contest: max(gh, gw) rounds in which each block bids for its cheapest
 //         position, the best bid wins, losers pay 1 more for that position from then on. Its
 //         winners are kept where the mask shows them; other positions keep their own block when it
@@ -43,24 +45,32 @@ class Planner {
 
     void solve_exact(const Problem& problem, std::int64_t* plan);
     void solve_greedy(const Problem& problem, std::int64_t* plan);
+    void prepare_rings(const Problem& problem);
     void prepare_costs(const Problem& problem);
-    void assign_at_home(const Problem& problem);
-    void augment(int row);
-    Cost cost(int i, int j) const {
-        const auto a = static_cast<std::size_t>(i), b = static_cast<std::size_t>(j);
-        return move_[static_cast<std::size_t>(offset_[a] - offset_[b] + centre_)] -
-               (shown_[b] ? gain_[a] : 0);
-    }
+    void assign_at_home();
+    void augment(int start);
+    void relax(int row, Cost reached, Cost& bound, int& end);
+    int nearest_open(Cost bound);
+
+    // A displacement between two positions; rings_ lists all of a grid's, nearest first.
+    struct Step {
+        int rows, columns;
+        int squared;  // distance
+    };
 
     // exact
-    std::vector<Cost> move_;   // cost of a move by (row difference, column difference)
-    std::vector<int> offset_;  // per block: its index in a table of such differences
-    int centre_ = 0;
-    std::vector<Cost> gain_;           // per block: fixed-point saliency
-    std::vector<std::uint8_t> shown_;  // per position
+    int height_ = 0, width_ = 0;
+    std::vector<Step> rings_;
+    std::vector<Cost> step_cost_;     // [rings_] fixed-point eps * C
+    double eps_ = -1.0;               // that step_cost_ was made for
+    int exponent_ = 0;                // likewise: costs are scaled by 2^(kFixedBits - exponent_)
+    std::vector<Cost> gain_;          // per block: fixed-point saliency
+    std::vector<std::uint8_t> shown_; // per position
     std::vector<Cost> row_potential_, column_potential_, distance_;
-    std::vector<int> column_of_, row_of_, predecessor_;
-    std::vector<int> open_, closed_;
+    std::vector<int> row_of_, column_of_, predecessor_, visited_;
+    std::vector<int> open_, closed_;  // positions reached: to expand, expanded
+    std::vector<int> unassigned_;     // blocks
+    int visit_ = 0;                   // number of the search; visited_ == visit_ marks its positions
     // greedy
     std::vector<float> bids_;  // [blocks, blocks] cost with penalties
     std::vector<int> wish_, winner_;

@@ -116,6 +116,7 @@ class MixPlan:
             if plan.shape != mask.shape:
                 expected = f"the shape of mask, {checks.shape_of(mask)}"
                 checks.fail(name, expected, checks.shape_of(plan))
+            checks.check_same_device({"mask": mask, name: plan})
             checks.check_range(plan, name, 0, height * width - 1)
             blocks.append(plan.to(torch.int64))
         checks.check_finite(mask, "mask")
@@ -222,6 +223,7 @@ class MixPlan:
         """
         soft = soft_targets(targets, num_classes)
         checks.check_same_device({"plan": self.source, "targets": soft})
+        self._check_inputs(soft.shape[0], "targets")
         return self.ratio(soft.shape[0]) @ soft
 
     def to(self, device: torch.device | str) -> MixPlan:
