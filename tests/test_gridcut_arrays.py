@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import comix
@@ -89,6 +90,14 @@ def test_uneven_problems_under_threads_repeat_themselves(method: str) -> None:
     for threads in (2, 3, 16):
         with torch_threads(threads):
             assert_same(alone, comix.grid_cut(*problem, method=method))
+
+
+def test_calls_from_several_python_threads_at_once() -> None:
+    problem = stack([cut_problem(s, (7, 8), 4, distance="linear", costs="smooth") for s in range(6)])
+    expected = comix.grid_cut(*problem, method="auto")
+    with torch_threads(3), ThreadPoolExecutor(4) as pool:
+        for cut in pool.map(lambda _: comix.grid_cut(*problem, method="auto"), range(40)):
+            assert_same(expected, cut)
 
 
 def test_scalar_weights_equal_arrays_of_them() -> None:

@@ -336,7 +336,7 @@ for name, keys in {{"grid_cut": t.CUT_METHODS, "transport_plan": t.TRANSPORT_MET
         assert result.min() >= 0 and result.max() < (t.L if name == "grid_cut" else t.H * t.W)
 print("done")
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "done"
 

@@ -123,6 +123,19 @@ def test_plans_are_permutations_and_exact_is_cheapest(
         assert cost <= best + slack
 
 
+@pytest.mark.parametrize("exponent", [-900, -60, 60, 900])
+def test_plans_do_not_depend_on_the_unit_of_cost(exponent: int) -> None:
+    for size in [(1, 7), (3, 5), (8, 8)]:
+        saliency, mask = transport_problem(10, size, saliency="peaked")
+        for eps in (0.01, 0.1, 0.8):
+            plan = comix.transport_plan(
+                np.ldexp(saliency, exponent), mask, eps=float(np.ldexp(eps, exponent))
+            )
+            cost = reference.transport_cost(plan, saliency, mask, eps)
+            best = [scipy_optimum(s, m, eps) for s, m in zip(saliency, mask, strict=True)]
+            np.testing.assert_allclose(cost, best, rtol=0, atol=tolerance(saliency, eps))
+
+
 def test_nothing_moves_when_nothing_is_gained() -> None:
     own = np.arange(12).reshape(3, 4)
     for mask_kind in ("all", "none"):

@@ -76,7 +76,8 @@ class Pool {
 std::mutex pool_mutex;
 Pool* pool = nullptr;  // never destroyed: its threads sleep until the process ends
 
-// The child of a fork has no threads but the one that forked, and locks in unknown states: forget all.
+// The child of a fork has no threads but the one that forked, and locks in unknown states: forget
+// all.
 [[maybe_unused]] void forget_pool() {
     pool = nullptr;
     new (&pool_mutex) std::mutex;

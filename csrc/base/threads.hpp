@@ -1,12 +1,12 @@
 // Threads over independent problems.
 //
-// Problems are handed out in chunks (they differ in cost); which thread solves which problem never changes a
-// result. The first exception of any worker is rethrown after all have stopped.
+// Problems are handed out in chunks (they differ in cost); which thread solves which problem never
+// changes a result. The first exception of any worker is rethrown after all have stopped.
 //
-// The workers are kept between calls (starting a thread costs more than solving a small batch) and sleep in
-// between. A job that is done before a worker wakes up does not wait for it. After a fork the child starts
-// workers of its own on its first call, so DataLoader workers can use the library. When two threads call at once,
-// the second one works alone.
+// The workers are kept between calls (starting a thread costs more than solving a small batch) and
+// sleep in between. A job that is done before a worker wakes up does not wait for it. After a fork
+// the child starts workers of its own on its first call, so DataLoader workers can use the library.
+// When two threads call at once, the second one works alone.
 #pragma once
 
 #include <algorithm>
@@ -19,17 +19,19 @@ namespace comix {
 
 namespace detail {
 
-// Runs work(context) on the calling thread and on at most `helpers` pool threads; returns when all that
-// entered have left. `work` must not throw.
+// Runs work(context) on the calling thread and on at most `helpers` pool threads; returns when all
+// that entered have left. `work` must not throw.
 void run_on_pool(int helpers, void (*work)(void*), void* context);
 
 }  // namespace detail
 
-// Calls `make_worker()` once per thread for a callable with its own scratch memory, and that callable with every
-// index in 0..count-1 exactly once (fewer when one throws). At least `chunk` indices go to one thread at a time:
-// choose it so that a chunk is worth waking a thread for (some 20 microseconds).
+// Calls `make_worker()` once per thread for a callable with its own scratch memory, and that
+// callable with every index in 0..count-1 exactly once (fewer when one throws). At least `chunk`
+// indices go to one thread at a time: choose it so that a chunk is worth waking a thread for (some
+// 20 microseconds).
 template <class MakeWorker>
-void parallel_for(std::int64_t count, int threads, const MakeWorker& make_worker, std::int64_t chunk = 1) {
+void parallel_for(std::int64_t count, int threads, const MakeWorker& make_worker,
+                  std::int64_t chunk = 1) {
     if (count <= 0) return;
     chunk = std::max<std::int64_t>(chunk, 1);
     const std::int64_t chunks = (count + chunk - 1) / chunk;

@@ -11,29 +11,30 @@ void Moves::prepare(const FixedGrid& grid) {
     move_.resize(height_, width_);
 }
 
-// An upper bound of what switching to `a` can gain at any site is positive somewhere. Each edge is
-// charged with its best case at both of its ends, so "no" is certain.
+// An upper bound of twice what switching to `a` can gain at any site is positive somewhere. An edge
+// whose two sites switch together is shared between them, so "no" is certain.
 bool Moves::can_gain(const FixedGrid& grid, Label a, const Label* labels) const {
     const int h = grid.height(), w = grid.width();
+    // now: cost of the edge; one: when only this site switches; both: when the two do.
     const auto gain = [](Cost now, Cost one, Cost both) {
-        return std::max<Cost>(0, now - std::min(one, both));
+        return std::max(2 * (now - one), now - both);
     };
     for (int r = 0, p = 0; r < h; ++r) {
         for (int c = 0; c < w; ++c, ++p) {
             const Label l = labels[p];
             if (l == a) continue;
-            Cost bound = grid.unary(p)[l] - grid.unary(p)[a];
+            Cost bound = 2 * (grid.unary(p)[l] - grid.unary(p)[a]);
             const auto down = [&](int site, bool lower) {
                 const Label x = labels[site], y = labels[site + w];
-                bound += gain(grid.vertical(site, x, y),
-                              lower ? grid.vertical(site, x, a) : grid.vertical(site, a, y),
-                              grid.vertical(site, a, a));
+                const Cost now = grid.vertical(site, x, y);
+                const Cost one = lower ? grid.vertical(site, x, a) : grid.vertical(site, a, y);
+                bound += gain(now, one, (lower ? x : y) == a ? one : grid.vertical(site, a, a));
             };
             const auto right = [&](int site, bool second) {
                 const Label x = labels[site], y = labels[site + 1];
-                bound += gain(grid.horizontal(site, x, y),
-                              second ? grid.horizontal(site, x, a) : grid.horizontal(site, a, y),
-                              grid.horizontal(site, a, a));
+                const Cost now = grid.horizontal(site, x, y);
+                const Cost one = second ? grid.horizontal(site, x, a) : grid.horizontal(site, a, y);
+                bound += gain(now, one, (second ? x : y) == a ? one : grid.horizontal(site, a, a));
             };
             if (r > 0) down(p - w, true);
             if (r + 1 < h) down(p, false);
@@ -65,7 +66,7 @@ bool Moves::expand(const FixedGrid& grid, Label a, Label* labels) {
             }
         }
     }
-    if (move_.solve().change >= 0) return false;
+    if (move_.solve(true).change >= 0) return false;
     for (int p = 0; p < grid.sites(); ++p)
         if (move_.takes(p)) labels[p] = a;
     return true;

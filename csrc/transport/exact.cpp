@@ -76,8 +76,9 @@ void Planner::prepare_costs(const Problem& problem) {
     }
 }
 
-// Potentials with every reduced cost >= 0, and the blocks whose own position is tight assigned to it. Only a
-// hidden block can be cheaper elsewhere: at the nearest shown position, if its gain pays for the way.
+// Potentials with every reduced cost >= 0, and the blocks whose own position is tight assigned to
+// it. Only a hidden block can be cheaper elsewhere: at the nearest shown position, if its gain pays
+// for the way.
 void Planner::assign_at_home() {
     const int n = height_ * width_;
     column_potential_.assign(at(n), 0);
@@ -106,8 +107,9 @@ void Planner::assign_at_home() {
     }
 }
 
-// Offers the positions that `row` can still reach for less than `bound`: the shortest known way to a free
-// position, `end`. Potentials of positions are <= 0, so the way alone bounds the reduced cost from below.
+// Offers the positions that `row` can still reach for less than `bound`: the shortest known way to
+// a free position, `end`. Potentials of positions are <= 0, so the way alone bounds the reduced
+// cost from below.
 void Planner::relax(int row, Cost reached, Cost& bound, int& end) {
     const int r = row / width_, c = row % width_;
     const Cost base = reached - row_potential_[at(row)], gain = gain_[at(row)];
@@ -148,8 +150,8 @@ int Planner::nearest_open(Cost bound) {
     return j;
 }
 
-// Dijkstra over positions from an unassigned block to the nearest free position; then one exchange along the
-// path. Potentials stay feasible.
+// Dijkstra over positions from an unassigned block to the nearest free position; then one exchange
+// along the path. Potentials stay feasible.
 void Planner::augment(int start) {
     ++visit_;
     open_.clear();
@@ -176,8 +178,8 @@ void Planner::augment(int start) {
         column_potential_[at(j)] -= slack;
         row_potential_[at(row_of_[at(j)])] += slack;
     }
-    // Walk the path back: every position on it passes to the block it was reached from, and that block leaves
-    // the position it held, which is the one before on the path.
+    // Walk the path back: every position on it passes to the block it was reached from, and that
+    // block leaves the position it held, which is the one before on the path.
     for (int j = end;;) {
         const int i = predecessor_[at(j)];
         row_of_[at(j)] = i;

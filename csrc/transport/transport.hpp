@@ -4,12 +4,13 @@
 //   C(i, j) = ((r_i - r_j)^2 + (c_i - c_j)^2) / (max(gh, gw) - 1)^2
 // Source: Kim, Choo & Song, "Puzzle Mix", ICML 2020, section 4.2.
 //
-// exact   Shortest augmenting paths with potentials (Jonker & Volgenant 1987), made for this cost: C is
-//         zero on the diagonal, so every block whose own position is its cheapest starts assigned, and
-//         paths are searched for the few others only; C grows with distance, so a search looks at
-//         positions ring by ring and stops where moving alone costs more than the best path known.
-//         Guarantee: an optimal permutation (costs rounded to 2^-40 of the largest). Cost: about
-//         (blocks that want to move) * (positions worth the way); blocks^3 at worst.
+// exact   Shortest augmenting paths with potentials (Jonker & Volgenant 1987), made for this cost:
+// C is
+//         zero on the diagonal, so every block whose own position is its cheapest starts assigned,
+//         and paths are searched for the few others only; C grows with distance, so a search looks
+//         at positions ring by ring and stops where moving alone costs more than the best path
+//         known. Guarantee: an optimal permutation (costs rounded to 2^-40 of the largest). Cost:
+//         about (blocks that want to move) * (positions worth the way); blocks^3 at worst.
 // greedy  The official code's contest: max(gh, gw) rounds in which each block bids for its cheapest
 //         position, the best bid wins, losers pay 1 more for that position from then on. Its
 //         winners are kept where the mask shows them; other positions keep their own block when it
@@ -61,16 +62,16 @@ class Planner {
     // exact
     int height_ = 0, width_ = 0;
     std::vector<Step> rings_;
-    std::vector<Cost> step_cost_;     // [rings_] fixed-point eps * C
-    double eps_ = -1.0;               // that step_cost_ was made for
-    int exponent_ = 0;                // likewise: costs are scaled by 2^(kFixedBits - exponent_)
-    std::vector<Cost> gain_;          // per block: fixed-point saliency
-    std::vector<std::uint8_t> shown_; // per position
+    std::vector<Cost> step_cost_;      // [rings_] fixed-point eps * C
+    double eps_ = -1.0;                // that step_cost_ was made for
+    int exponent_ = 0;                 // likewise: costs are scaled by 2^(kFixedBits - exponent_)
+    std::vector<Cost> gain_;           // per block: fixed-point saliency
+    std::vector<std::uint8_t> shown_;  // per position
     std::vector<Cost> row_potential_, column_potential_, distance_;
     std::vector<int> row_of_, column_of_, predecessor_, visited_;
     std::vector<int> open_, closed_;  // positions reached: to expand, expanded
     std::vector<int> unassigned_;     // blocks
-    int visit_ = 0;                   // number of the search; visited_ == visit_ marks its positions
+    int visit_ = 0;  // number of the search; visited_ == visit_ marks its positions
     // greedy
     std::vector<float> bids_;  // [blocks, blocks] cost with penalties
     std::vector<int> wish_, winner_;

@@ -167,7 +167,7 @@ class CoMixup:
             if begin == end:
                 continue
             part = blocks[begin:end].view(-1, n, gh, gw)
-            prior, init = self.draw(part.shape[0], n, (gh, gw))
+            prior, init = (drawn.to(part.device) for drawn in self.draw(part.shape[0], n, (gh, gw)))
             maps = saliency[begin:end].reshape(-1, n, *saliency.shape[1:])
             distance = torch.stack([salient_distance(part_maps) for part_maps in maps])
             labels = comixup_labels(
@@ -180,7 +180,7 @@ class CoMixup:
                 sweeps=self.sweeps,
                 threshold=self.threshold,
             )
-            first = torch.arange(begin, end, n).view(-1, 1, 1, 1, 1)
+            first = torch.arange(begin, end, n, device=part.device).view(-1, 1, 1, 1, 1)
             results.append((labels + first).flatten(0, 1))
         return torch.cat(results)
 

@@ -75,8 +75,10 @@ class PuzzleMix:
             checks.check_count(num_classes, "num_classes", 1)
         if isinstance(grid_choices, int):
             grid_choices = (grid_choices,)
-        if not isinstance(grid_choices, (tuple, list)) or not grid_choices:
+        if not isinstance(grid_choices, Sequence) or isinstance(grid_choices, str):
             checks.fail("grid_choices", "a sequence of ints", repr(grid_choices), TypeError)
+        if not grid_choices:
+            checks.fail("grid_choices", "at least one grid to choose", repr(grid_choices))
         for choice in grid_choices:
             checks.check_count(choice, "grid_choices", 1)
         if transport_size is not None:

@@ -76,14 +76,14 @@ def check_generator(generator: Any) -> torch.Generator | None:
     return generator
 
 
-def draw_gamma(shape: tuple[int, ...], alpha: float, generator: torch.Generator | None) -> torch.Tensor:
-    """Gamma(alpha, 1) variates, float64, on the CPU whatever the device of the images."""
-    # torch.distributions takes no generator; this is the sampler under it.
-    return torch._standard_gamma(torch.full(shape, alpha, dtype=torch.float64), generator=generator)
-
-
 def draw_dirichlet(n: int, alpha: float, generator: torch.Generator | None) -> torch.Tensor:
-    """One Dirichlet(alpha, ..., alpha) variate of length n, float64. Uniform if every gamma underflows."""
-    gamma = draw_gamma((n,), alpha, generator)
-    total = gamma.sum()
-    return gamma / total if float(total) > 0 else torch.full((n,), 1.0 / n, dtype=torch.float64)
+    """One Dirichlet(alpha, ..., alpha) variate of length n, float64, on the CPU; alpha > 0."""
+    # torch.distributions takes no generator; _standard_gamma is the sampler under it.
+    if alpha >= 1:
+        gamma = torch._standard_gamma(torch.full((n,), alpha, dtype=torch.float64), generator=generator)
+        return gamma / gamma.sum()
+    # Gamma(alpha) = Gamma(alpha + 1) U^(1/alpha) underflows for a small alpha: stay in logarithms.
+    gamma = torch._standard_gamma(torch.full((n,), alpha + 1, dtype=torch.float64), generator=generator)
+    uniform = 1 - torch.rand(n, dtype=torch.float64, generator=generator)  # in (0, 1]
+    logarithm = alpha * gamma.log() + uniform.log()  # alpha times that of a Gamma(alpha)
+    return torch.softmax((logarithm - logarithm.max()) / alpha, 0)

@@ -1,5 +1,6 @@
 // The shared pieces: threads, fixed-point costs, 16-bit floats, block boundaries, views.
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -17,6 +18,13 @@
 #include "base/threads.hpp"
 #include "base/view.hpp"
 #include "doctest.h"
+
+// The thread sanitizer does not follow a fork.
+#if (defined(__unix__) || defined(__APPLE__)) && !defined(__SANITIZE_THREAD__)
+#include <sys/wait.h>
+#include <unistd.h>
+#define COMIX_TEST_FORK
+#endif
 
 using namespace comix;
 
@@ -37,16 +45,12 @@ class Census {
 struct Visits {
     explicit Visits(std::int64_t count)
         : of(static_cast<std::size_t>(std::max<std::int64_t>(count, 0))) {}
-    void operator()(std::int64_t i) {
-        ++of.at(static_cast<std::size_t>(i));
-    }  // at: no index out of range
+    void operator()(std::int64_t i) { ++of.at(static_cast<std::size_t>(i)); }
     bool all(int expected) const {
         return std::all_of(of.begin(), of.end(), [&](const auto& n) { return n == expected; });
     }
-    int most() const {
-        int largest = 0;
-        for (const auto& n : of) largest = std::max(largest, n.load());
-        return largest;
+    bool none_twice() const {
+        return std::all_of(of.begin(), of.end(), [](const auto& n) { return n <= 1; });
     }
     std::vector<std::atomic<int>> of;
 };
@@ -115,6 +119,68 @@ TEST_CASE("parallel_for: scratch memory belongs to one thread") {
     }
 }
 
+TEST_CASE("parallel_for: calls inside a call, and calls of several threads at once") {
+    for (const int threads : {1, 2, 5}) {
+        Visits visits(30 * 40);
+        parallel_for(30, threads, [&] {
+            return [&](std::int64_t i) {
+                parallel_for(40, threads,
+                             [&] { return [&, i](std::int64_t j) { visits(40 * i + j); }; });
+            };
+        });
+        CHECK(visits.all(1));
+        // Nothing of one call shows up in another, failures included.
+        std::atomic<int> wrong{0};
+        std::vector<std::thread> callers;
+        for (std::int64_t caller = 0; caller < 4; ++caller) {
+            callers.emplace_back([&, caller] {
+                for (int round = 0; round < 50; ++round) {
+                    Visits own(100 + round);
+                    std::int64_t caught = -1;
+                    try {
+                        parallel_for(100 + round, threads, [&] {
+                            return [&](std::int64_t i) {
+                                own(i);
+                                if (round % 5 == caller && i == 9) throw Thrown{caller};
+                            };
+                        });
+                    } catch (const Thrown& thrown) {
+                        caught = thrown.index;
+                    }
+                    const bool fails = round % 5 == caller;
+                    wrong +=
+                        fails ? caught != caller || !own.none_twice() : caught != -1 || !own.all(1);
+                }
+            });
+        }
+        for (auto& caller : callers) caller.join();
+        CHECK(wrong == 0);
+    }
+}
+
+#if defined(COMIX_TEST_FORK)
+TEST_CASE("parallel_for: a child after fork works, and so does its parent") {
+    const auto works = [] {
+        Visits visits(200);
+        parallel_for(200, 4, [&] { return [&](std::int64_t i) { visits(i); }; });
+        return visits.all(1);
+    };
+    REQUIRE(works());  // threads have been started
+    for (int round = 0; round < 3; ++round) {
+        const pid_t child = fork();
+        REQUIRE(child >= 0);
+        if (child == 0) {
+            alarm(30);  // a child that hangs is a failure too
+            _exit(works() && works() ? 0 : 1);
+        }
+        CHECK(works());
+        int status = -1;
+        CHECK(waitpid(child, &status, 0) == child);
+        CHECK(status == 0);
+    }
+}
+#endif
+
 TEST_CASE("parallel_for: the first exception arrives after all workers are gone") {
     for (int threads = 1; threads <= 8; ++threads) {
         for (const std::int64_t bad : {0, 1, 37, 99}) {
@@ -139,7 +205,7 @@ TEST_CASE("parallel_for: the first exception arrives after all workers are gone"
                     CHECK(alive == 0);
                 }
                 CHECK(caught == bad);
-                CHECK(visits.most() == 1);
+                CHECK(visits.none_twice());
                 if (threads > 1) continue;
                 for (std::int64_t i = 0; i < 100; ++i)
                     CHECK(visits.of[static_cast<std::size_t>(i)] == (i <= bad ? 1 : 0));
@@ -157,7 +223,10 @@ TEST_CASE("parallel_for: of two exceptions the earlier one arrives") {
             parallel_for(2, 2, [&] {
                 return [&, census = Census(alive)](std::int64_t i) {
                     ++started;
-                    while (started < 2) std::this_thread::sleep_for(1ms);
+                    for (int k = 0; started < 2; ++k) {
+                        if (k > 20000) throw Thrown{-2};  // no second thread to be had
+                        std::this_thread::sleep_for(1ms);
+                    }
                     // The later one waits until the other's worker has gone, and a little more.
                     while (i != earlier && alive > 1) std::this_thread::sleep_for(1ms);
                     if (i != earlier) std::this_thread::sleep_for(20ms);
@@ -171,35 +240,26 @@ TEST_CASE("parallel_for: of two exceptions the earlier one arrives") {
     }
 }
 
-TEST_CASE("parallel_for: when every index throws, one of the exceptions arrives") {
+TEST_CASE("parallel_for: each thread ends with its first exception") {
     for (int threads = 1; threads <= 8; ++threads) {
-        for (int round = 0; round < 20; ++round) {
-            std::atomic<int> started{0};
-            std::string text;
-            try {
-                parallel_for(50, threads, [&] {
-                    return [&](std::int64_t i) {
-                        ++started;
-                        throw std::runtime_error("index " + std::to_string(i));
-                    };
-                });
-            } catch (const std::runtime_error& error) {
-                text = error.what();
-            }
-            CHECK(text.substr(0, 6) == "index ");
-            CHECK(started >= 1);
-            CHECK(started <= threads);  // each thread ends with its first exception
-        }
+        std::atomic<int> started{0};
+        const auto always = [&] {
+            return [&](std::int64_t i) {
+                ++started;
+                throw std::runtime_error("index " + std::to_string(i));
+            };
+        };
+        CHECK_THROWS_WITH_AS(parallel_for(50, threads, always), doctest::Contains("index "),
+                             std::runtime_error);
+        CHECK((started >= 1 && started <= threads));
     }
 }
 
 TEST_CASE("parallel_for: exceptions of make_worker") {
     for (int threads = 1; threads <= 8; ++threads) {
         CAPTURE(threads);
-        // All of them fail.
         const auto refuse = [&]() -> void (*)(std::int64_t) { throw InvalidArgument("no worker"); };
         CHECK_THROWS_WITH_AS(parallel_for(40, threads, refuse), "no worker", InvalidArgument);
-        // One of them fails: the others stop early or finish, nothing runs twice.
         for (int round = 0; round < 10; ++round) {
             Visits visits(400);
             std::atomic<int> made{0}, alive{0};
@@ -215,7 +275,7 @@ TEST_CASE("parallel_for: exceptions of make_worker") {
             }
             CHECK(alive == 0);
             CHECK(failed == (made > round % threads));
-            CHECK(visits.most() <= 1);
+            CHECK(visits.none_twice());
             if (!failed) CHECK(visits.all(1));
         }
     }
@@ -242,7 +302,6 @@ TEST_CASE("FixedPoint: integers and dyadic numbers are exact") {
         CHECK(fixed(magnitude) >= (Cost{1} << (kCostBits - 1)));
     }
     CHECK(FixedPoint(0.0)(0.0) == 0);
-    CHECK(FixedPoint(1.0)(-1.0) == -FixedPoint(1.0)(1.0));
 }
 
 TEST_CASE("FixedPoint: no sum reaches 2^58, at any magnitude") {
@@ -274,17 +333,11 @@ TEST_CASE("FixedPoint: no sum reaches 2^58, at any magnitude") {
     }
 }
 
-TEST_CASE("FixedPoint: at most half a unit per term is added to a sum just below 2^58") {
-    // All terms round up, and their sum is the largest double below a power of two.
-    constexpr int count = 1000;
-    const double largest = 1.0 - 0x1p-53;
-    std::vector<double> values(count, 0x1.8p-58);
-    values[0] = largest - (count - 1) * 0x1.8p-58;
+TEST_CASE("FixedPoint: rounding adds at most half a unit per term to a sum just below 2^58") {
+    const double largest = 1.0 - 0x1p-53;  // of which 999 terms of one and a half units round up
     const FixedPoint fixed(largest);
-    Cost sum = 0;
-    for (const double value : values) sum += fixed(value);
-    CHECK(sum <= (Cost{1} << kCostBits) + count / 2);
-    CHECK(sum < kInfinity / 4);
+    const Cost sum = fixed(largest - 999 * 0x1.8p-58) + 999 * fixed(0x1.8p-58);
+    CHECK(sum <= (Cost{1} << kCostBits) + 500);
 }
 
 TEST_CASE("FixedPoint: products, and magnitudes that are no number") {
@@ -296,7 +349,6 @@ TEST_CASE("FixedPoint: products, and magnitudes that are no number") {
     CHECK_THROWS_AS(FixedPoint{infinity}, InvalidArgument);
     CHECK_THROWS_AS(FixedPoint{-infinity}, InvalidArgument);
     CHECK_THROWS_AS(FixedPoint{std::nan("")}, InvalidArgument);
-    CHECK_NOTHROW(FixedPoint{std::numeric_limits<double>::max()});
     CHECK(FixedPoint{std::numeric_limits<double>::max()}(std::numeric_limits<double>::max()) <
           (Cost{1} << kCostBits));
 }
@@ -376,8 +428,7 @@ void check_from_float(const Format& format) {
         const float x = detail::float_from_bits(static_cast<std::uint32_t>(random()));
         if (std::isfinite(x)) check(x);
     }
-    check(std::numeric_limits<float>::max());
-    check(std::numeric_limits<float>::denorm_min());
+    for (const std::uint32_t bits : {0U, 1U, 0x7f7fffffU}) check(detail::float_from_bits(bits));
     CHECK(Half::from(std::numeric_limits<float>::infinity()).bits == format.infinity());
     CHECK(Half::from(-std::numeric_limits<float>::infinity()).bits == (format.infinity() | 0x8000));
     for (const std::uint32_t nan :
@@ -438,13 +489,9 @@ TEST_CASE("View: row-major, sub-views share the memory") {
         for (int b = 0; b < 3; ++b)
             for (int c = 0; c < 4; ++c)
                 for (int d = 0; d < 5; ++d) CHECK(view[a][b][c][d] == expected++);
-    const View<int, 2> sub = view[1][2];
-    CHECK(sub.size() == 20);
-    CHECK(sub.shape == std::array<std::int64_t, 2>{4, 5});
-    CHECK(sub.data == memory.data() + 100);
+    CHECK(view[1][2].shape == std::array<std::int64_t, 2>{4, 5});
     view[1][2][3][4] = -7;
     CHECK(memory.back() == -7);
     static_assert(std::is_same_v<decltype(View<const int, 1>{}[0]), const int&>);
-    CHECK((View<int, 3>{memory.data(), {4, 0, 3}}.size()) == 0);
     CHECK((View<int, 3>{}.size()) == 0);
 }
