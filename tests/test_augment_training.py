@@ -8,6 +8,7 @@ from typing import Any
 import comix
 import pytest
 import torch
+from solvers import torch_threads
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
@@ -49,13 +50,14 @@ def test_training_on_mixed_batches_learns(kind: Any, saliency: str) -> None:
     aug = kind(num_classes=CLASSES, generator=torch.Generator().manual_seed(1))
     loader = DataLoader(data, batch_size=20, shuffle=True, generator=torch.Generator().manual_seed(2))
     before = clean_loss(model, data)
-    for _ in range(6):
-        for images, targets in loader:  # the last one of five
-            mixed, soft = aug(images, targets, model=model if saliency == "model" else None)
-            loss = F.cross_entropy(model(mixed), soft)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+    with torch_threads(1):  # quicker for pictures as small as these
+        for _ in range(6):
+            for images, targets in loader:  # the last one of five
+                mixed, soft = aug(images, targets, model=model if saliency == "model" else None)
+                loss = F.cross_entropy(model(mixed), soft)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
     assert clean_loss(model, data) < 0.5 * before
 
 
@@ -97,7 +99,10 @@ class Mixing:
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system cannot fork")
 def test_in_forked_dataloader_workers(kind: Any) -> None:
-    """After the parent has used its own threads: a fork that inherits a lock or a dead pool would hang."""
+    """After the parent has used its own threads: a fork that inherits a lock or a dead pool would hang.
+
+    Workers have one thread, as DataLoader sets it: torch's own OpenMP hangs with more.
+    """
     data, collate = stripes(36), Mixing(kind)
     collate([data[i] for i in range(8)])
     seen = []
@@ -109,7 +114,6 @@ def test_in_forked_dataloader_workers(kind: Any) -> None:
             num_workers=workers,
             multiprocessing_context="fork" if workers else None,
             timeout=30 if workers else 0,
-            worker_init_fn=lambda _: torch.set_num_threads(2),  # DataLoader would keep comix to one
             generator=torch.Generator().manual_seed(3),
         )
         seen.append(list(loader))

@@ -2,6 +2,7 @@
 // RuntimeError.
 #pragma once
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 
@@ -15,6 +16,13 @@ class InvalidArgument : public std::invalid_argument {
 
 inline void require(bool condition, const std::string& message) {
     if (!condition) throw InvalidArgument(message);
+}
+
+// Whether all values are finite: 0 * x is 0 for finite x and NaN for the rest.
+inline bool all_finite(const double* values, std::int64_t count) {
+    double sum = 0.0;
+    for (std::int64_t k = 0; k < count; ++k) sum += 0.0 * values[k];
+    return sum == 0.0;
 }
 
 }  // namespace comix

@@ -28,19 +28,19 @@ class FixedPoint {
             "costs: expected a sum of magnitudes that float64 can hold, got one that overflows");
         int exponent = 0;
         if (magnitude > 0) std::frexp(magnitude, &exponent);  // magnitude < 2^exponent
-        const int shift = kCostBits - exponent;
+        shift_ = kCostBits - exponent;
         // Two factors, since 2^shift itself may exceed the range of a double.
-        first_ = std::ldexp(1.0, shift / 2);
-        second_ = std::ldexp(1.0, shift - shift / 2);
+        first_ = std::ldexp(1.0, shift_ / 2);
+        second_ = std::ldexp(1.0, shift_ - shift_ / 2);
     }
 
     Cost operator()(double value) const { return std::llrint(value * first_ * second_); }
 
-    // The scale is first() * second(): a product of two numbers is scaled by scaling each once.
-    double first() const { return first_; }
-    double second() const { return second_; }
+    // The scale is 2^shift().
+    int shift() const { return shift_; }
 
   private:
+    int shift_;
     double first_;
     double second_;
 };

@@ -10,16 +10,17 @@ using mixing::Dtype;
 using mixing::Layout;
 
 Dtype dtype_of(const std::string& name, const py::array& array) {
-    const auto item = array.itemsize();
-    const auto expect = [&](py::ssize_t bytes, Dtype dtype) {
-        require(item == bytes, "images: the memory does not hold " + name);
+    // NumPy has no bfloat16; its bits come as int16.
+    const auto expect = [&](char kind, py::ssize_t bytes, Dtype dtype) {
+        require(array.dtype().kind() == kind && array.itemsize() == bytes,
+                "images: expected memory that holds " + name);
         return dtype;
     };
-    if (name == "float32") return expect(4, Dtype::float32);
-    if (name == "float64") return expect(8, Dtype::float64);
-    if (name == "float16") return expect(2, Dtype::float16);
-    if (name == "bfloat16") return expect(2, Dtype::bfloat16);
-    if (name == "uint8") return expect(1, Dtype::uint8);
+    if (name == "float32") return expect('f', 4, Dtype::float32);
+    if (name == "float64") return expect('f', 8, Dtype::float64);
+    if (name == "float16") return expect('f', 2, Dtype::float16);
+    if (name == "bfloat16") return expect('i', 2, Dtype::bfloat16);
+    if (name == "uint8") return expect('u', 1, Dtype::uint8);
     throw InvalidArgument("dtype: expected a float or uint8 type, got '" + name + "'");
 }
 

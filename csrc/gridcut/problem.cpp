@@ -44,6 +44,9 @@ void FixedGrid::assign(const GridProblem& problem) {
     const int n = sites();
     const std::int64_t l = labels_;
 
+    // NaN would pass through comparisons unseen. (Weights: it shows in the magnitude.)
+    require(all_finite(problem.unary, n * l), "unary: expected finite values");
+    require(all_finite(problem.pairwise, l * l), "pairwise: expected finite values");
     double largest_pair = 0.0;
     for (std::int64_t k = 0; k < l * l; ++k)
         largest_pair = std::max(largest_pair, std::abs(problem.pairwise[k]));
@@ -78,14 +81,18 @@ void FixedGrid::assign(const GridProblem& problem) {
                 fixed(problem.weight_v.uniform * problem.pairwise[k]);
         return;
     }
+    // A product is scaled once: distances come down to at most 1, weights take all the rest.
+    int exponent = 0;
+    if (largest_pair > 0) std::frexp(largest_pair, &exponent);
     pairwise_.resize(static_cast<std::size_t>(l * l));
     for (std::int64_t k = 0; k < l * l; ++k)
-        pairwise_[static_cast<std::size_t>(k)] = problem.pairwise[k] * fixed.first();
+        pairwise_[static_cast<std::size_t>(k)] = std::ldexp(problem.pairwise[k], -exponent);
     weight_v_.assign(static_cast<std::size_t>(n), 0.0);
     weight_h_.assign(static_cast<std::size_t>(n), 0.0);
     for_each_edge(problem, [&](int p, int q, double weight) {
         auto& target = q == p + 1 && width_ > 1 ? weight_h_ : weight_v_;
-        target[static_cast<std::size_t>(p)] = weight * fixed.second();
+        target[static_cast<std::size_t>(p)] =
+            largest_pair > 0 ? std::ldexp(weight, exponent + fixed.shift()) : 0.0;
     });
 }
 

@@ -2,13 +2,15 @@
 #include <cmath>
 #include <limits>
 
+#include "base/errors.hpp"
 #include "transport/transport.hpp"
 
 namespace comix::transport {
 
 namespace {
 
-constexpr int kFixedBits = 40;  // of one cost; sums of 2^20 of them stay far inside int64
+constexpr int kFixedBits = 44;  // of the largest cost; sums of 2^16 of them stay inside int64
+constexpr int kUsualExponent = 2;  // eps * C + saliency below 4
 
 std::size_t at(int index) {
     return static_cast<std::size_t>(index);
@@ -58,20 +60,26 @@ void Planner::prepare_rings(const Problem& problem) {
 void Planner::prepare_costs(const Problem& problem) {
     const int n = problem.blocks();
     const double unit = problem.eps / normaliser(problem);
-    // Saliency that sums to 1 leaves the scale, and with it the table of moves, as it is.
-    const double largest = std::max(1.0, *std::max_element(problem.saliency, problem.saliency + n));
+    const double largest = unit * rings_.back().squared +
+                           *std::max_element(problem.saliency, problem.saliency + n);
+    require(std::isfinite(largest),
+            "eps, saliency: expected costs that float64 can hold, got some that overflow");
     int exponent = 0;
-    std::frexp(unit * rings_.back().squared + largest, &exponent);
-    const double scale = std::ldexp(1.0, kFixedBits - exponent);
+    if (largest > 0) std::frexp(largest, &exponent);
+    // The usual magnitudes share one scale, and with it the table of moves.
+    if (exponent >= kUsualExponent - 4 && exponent < kUsualExponent) exponent = kUsualExponent;
+    // Two factors, since the scale itself may exceed the range of a double.
+    const int shift = kFixedBits - exponent;
+    const double first = std::ldexp(1.0, shift / 2), second = std::ldexp(1.0, shift - shift / 2);
     if (problem.eps != eps_ || exponent != exponent_) {
         eps_ = problem.eps;
         exponent_ = exponent;
         step_cost_.resize(rings_.size());
         for (std::size_t k = 0; k < rings_.size(); ++k)
-            step_cost_[k] = std::llrint(unit * rings_[k].squared * scale);
+            step_cost_[k] = std::llrint(unit * rings_[k].squared * first * second);
     }
     for (int p = 0; p < n; ++p) {
-        gain_[at(p)] = std::llrint(problem.saliency[p] * scale);
+        gain_[at(p)] = std::llrint(problem.saliency[p] * first * second);
         shown_[at(p)] = problem.mask[p] > 0;
     }
 }
@@ -197,6 +205,11 @@ void Planner::solve_exact(const Problem& problem, std::int64_t* plan) {
 }
 
 void Planner::solve(const Problem& problem, Method method, std::int64_t* plan) {
+    const int n = problem.blocks();
+    require(problem.eps >= 0 && std::isfinite(problem.eps), "eps: expected a finite number >= 0");
+    require(all_finite(problem.saliency, n) &&
+                std::all_of(problem.saliency, problem.saliency + n, [](double s) { return s >= 0; }),
+            "saliency: expected finite values >= 0");
     if (method == Method::exact) {
         solve_exact(problem, plan);
     } else {

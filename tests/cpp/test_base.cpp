@@ -318,13 +318,15 @@ TEST_CASE("FixedPoint: no sum reaches 2^58, at any magnitude") {
             CAPTURE(size);
             CAPTURE(count);
             const FixedPoint fixed(magnitude);
+            int exponent = 0;
+            std::frexp(magnitude, &exponent);
             Cost sum = 0;
             for (const double value : values) {
                 const Cost cost = fixed(value);
                 sum += std::abs(cost);
                 CHECK((cost == 0 || (cost > 0) == (value > 0)));
                 // To half a unit: the scale is a power of two, so scaling back is exact.
-                const double back = static_cast<double>(cost) / fixed.first() / fixed.second();
+                const double back = std::ldexp(static_cast<double>(cost), exponent - kCostBits);
                 CHECK(std::abs(back - value) <= magnitude * 0x1p-57 + 5e-324);
             }
             CHECK(sum < (Cost{1} << kCostBits));
@@ -340,11 +342,7 @@ TEST_CASE("FixedPoint: rounding adds at most half a unit per term to a sum just 
     CHECK(sum <= (Cost{1} << kCostBits) + 500);
 }
 
-TEST_CASE("FixedPoint: products, and magnitudes that are no number") {
-    const FixedPoint fixed(1024.0);
-    for (const double w : {0.5, -3.0, 17.0})
-        for (const double v : {0.25, 5.0, -7.0})
-            CHECK(std::llrint((w * fixed.first()) * (v * fixed.second())) == fixed(w * v));
+TEST_CASE("FixedPoint: magnitudes that are no number") {
     const double infinity = std::numeric_limits<double>::infinity();
     CHECK_THROWS_AS(FixedPoint{infinity}, InvalidArgument);
     CHECK_THROWS_AS(FixedPoint{-infinity}, InvalidArgument);
