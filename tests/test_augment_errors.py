@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import comix
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -171,3 +172,21 @@ def test_a_device_without_solvers(kind: Any) -> None:
     meta = [tensor.to("meta") for tensor in (IMAGES, TARGETS, SALIENCY)]
     with pytest.raises(comix.BackendUnavailable, match=r": is on meta, .* move it with \.cpu\(\)"):
         kind(num_classes=3)(meta[0], meta[1], saliency=meta[2])
+
+
+def test_only_dense_tensors_cpu_generators_and_real_booleans() -> None:
+    sparse = torch.zeros(2, 3).to_sparse()
+    with pytest.raises(TypeError, match=r"images: expected a dense tensor, got sparse_coo"):
+        comix.spectral_residual(sparse)
+    with pytest.raises(TypeError, match=r"transport: expected True or False, got 'no'"):
+        comix.PuzzleMix(transport="no")  # type: ignore[arg-type]
+
+
+def test_numpy_numbers_are_numbers() -> None:
+    images, saliency = torch.rand(2, 3, 8, 8), torch.rand(2, 8, 8)
+    plain = comix.puzzlemix_mask(images, saliency, [1, 0], 0.5, grid=2, mean=(0.5,) * 3, std=(0.5,) * 3)
+    mean = np.full(3, 0.5)
+    arrays = comix.puzzlemix_mask(
+        images, saliency, np.array([1, 0]), 0.5, grid=np.int64(2), n_labels=np.int64(3), mean=mean, std=mean
+    )
+    assert torch.equal(plain, arrays)

@@ -64,25 +64,39 @@ void BinaryMove::run_table() {
     Number tables[(kTableSites + 1) * states];  // [site + 1, state]: the best cost before the site
     std::fill(tables, tables + states, Number{0});
     Number* best = tables;
+    const int row_stride = transposed ? 1 : width_, column_stride = transposed ? width_ : 1;
     for (int r = 0; r < rows; ++r) {
-        for (int c = 0; c < Width; ++c, best += states) {
-            const Edge& up = edge_above(r, c);
-            const Edge& left = c ? across[site(r, c - 1)] : no_edge;
-            // What the new choice adds, by the choice above it and, with all else, by the one to
-            // its left.
+        auto p = static_cast<std::size_t>(r * row_stride);
+        for (int c = 0; c < Width; ++c, best += states, p += static_cast<std::size_t>(column_stride)) {
+            const Edge& up = r ? along[p - static_cast<std::size_t>(row_stride)] : no_edge;
+            const Edge& left = c ? across[p - static_cast<std::size_t>(column_stride)] : no_edge;
+            // What the new choice adds, by the choice above it and, with all else, by the one to its left.
             const Number keep_above = scaled(up[2] - up[0]), take_below = scaled(up[1] - up[0]),
                          take_above = scaled(up[3] - up[0]);
-            const Cost taken = take_[site(r, c)];
+            const Cost taken = take_[p];
             const Number keep_left[2] = {Number{0}, scaled(left[2] - left[0])};
             const Number take_left[2] = {scaled(taken + left[1] - left[0]) + count_ones,
                                          scaled(taken + left[3] - left[0]) + count_ones};
+            Number kept[half], shifted[half];
+            for (int s = 0; s < half; ++s) {  // s: the choices that stay; its lowest bit is the left one
+                const Number from_0 = best[s], from_1 = best[s + half] + keep_above;
+                kept[s] = from_1 < from_0 ? from_1 : from_0;
+            }
+            for (int s = 0; s < half; ++s) {
+                const Number from_0 = best[s] + take_below, from_1 = best[s + half] + take_above;
+                shifted[s] = from_1 < from_0 ? from_1 : from_0;
+            }
             Number* next = best + states;
-            for (int s = 0; s < half;
-                 ++s) {  // s: the choices that stay; its lowest bit is the left one
-                const Number from_0 = best[s], from_1 = best[s + half];
-                next[2 * s] = std::min(from_0, from_1 + keep_above) + keep_left[s & 1];
-                next[2 * s + 1] =
-                    std::min(from_0 + take_below, from_1 + take_above) + take_left[s & 1];
+            if constexpr (half == 1) {
+                next[0] = kept[0];
+                next[1] = shifted[0] + take_left[0];
+            } else {
+                for (int s = 0; s < half; s += 2) {
+                    next[2 * s] = kept[s];
+                    next[2 * s + 1] = shifted[s] + take_left[0];
+                    next[2 * s + 2] = kept[s + 1] + keep_left[1];
+                    next[2 * s + 3] = shifted[s + 1] + take_left[1];
+                }
             }
         }
     }

@@ -86,7 +86,9 @@ class PuzzleMix:
         self.num_classes = num_classes
         self.alpha = checks.check_number(alpha, "alpha", 0.0)
         self.grid_choices = tuple(grid_choices)
-        self.transport = bool(transport)
+        if not isinstance(transport, bool):
+            checks.fail("transport", "True or False", repr(transport), TypeError)
+        self.transport = transport
         self.transport_eps = checks.check_number(transport_eps, "transport_eps", 0.0)
         self.transport_size = transport_size
         self.generator = check_generator(generator)

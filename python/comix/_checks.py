@@ -59,6 +59,8 @@ def require_tensor(value: object, name: str) -> torch.Tensor:
     """``value`` itself when it is a tensor, else TypeError."""
     if not isinstance(value, torch.Tensor):
         fail(name, "a torch.Tensor", type(value).__name__, TypeError)
+    if value.layout != torch.strided:
+        fail(name, "a dense tensor", str(value.layout).removeprefix("torch."), TypeError)
     return value
 
 
@@ -131,13 +133,13 @@ def check_saliency(saliency: object, images: torch.Tensor | None = None) -> torc
 def grid_pair(grid: int | Sequence[int], height: int, width: int) -> tuple[int, int]:
     """Blocks (vertically, horizontally) from ``grid``: an int or a pair, each at most the image side."""
     pair = tuple(grid) if isinstance(grid, (tuple, list)) else (grid, grid)
-    if len(pair) != 2 or any(isinstance(g, bool) or not isinstance(g, int) for g in pair):
+    if len(pair) != 2 or any(isinstance(g, bool) or not isinstance(g, numbers.Integral) for g in pair):
         fail("grid", "an int or a pair of ints", repr(grid), TypeError)
     if min(pair) < 1:
         fail("grid", "at least 1 block per side", repr(grid))
     if pair[0] > height or pair[1] > width:
         fail("grid", f"no more blocks than pixels ({height} x {width})", repr(grid))
-    return pair[0], pair[1]
+    return int(pair[0]), int(pair[1])
 
 
 def check_option(value: object, name: str, options: Sequence[str]) -> None:

@@ -73,6 +73,9 @@ def check_generator(generator: Any) -> torch.Generator | None:
     """None (torch's global generator) or a torch.Generator."""
     if generator is not None and not isinstance(generator, torch.Generator):
         checks.fail("generator", "a torch.Generator or None", type(generator).__name__, TypeError)
+    if generator is not None and generator.device.type != "cpu":
+        expected = "a CPU generator (draws are the same for all devices)"
+        checks.fail("generator", expected, str(generator.device))
     return generator
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from comix import _checks as checks
@@ -11,7 +12,7 @@ from comix import _checks as checks
 
 def check_index(value: object, batch: int, device: torch.device) -> torch.Tensor:
     """Partners ``[B]`` as int64, in range; a sequence of ints will do."""
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str):
         try:
             value = torch.as_tensor(value, device=device)
         except (TypeError, ValueError, RuntimeError):

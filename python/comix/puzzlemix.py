@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from comix import _checks as checks
@@ -58,7 +59,7 @@ def check_channel_values(values: Any, name: str, channels: int) -> torch.Tensor:
     """``mean`` or ``std`` as float64 ``[C]``: one number, or one per channel."""
     if isinstance(values, (int, float)) and not isinstance(values, bool):
         values = [values] * channels
-    if not isinstance(values, (Sequence, torch.Tensor)) or isinstance(values, str):
+    if not isinstance(values, (Sequence, np.ndarray, torch.Tensor)) or isinstance(values, str):
         checks.fail(name, f"{channels} numbers, one per channel", repr(values), TypeError)
     try:
         tensor = torch.as_tensor(values, dtype=torch.float64).detach().cpu()
