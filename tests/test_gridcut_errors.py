@@ -265,3 +265,9 @@ def test_one_bad_problem_of_a_batch_is_reported_and_the_next_call_works() -> Non
         with pytest.raises(ValueError, match=r"'exact' needs .* this one \(30 x 30, 4 labels\)"):
             comix.grid_cut(unary, 1 - np.eye(4), method="exact")
     assert comix.grid_cut(unary, 1 - np.eye(4)).labels.shape == (6, 30, 30)
+
+
+def test_an_energy_beyond_float64_is_refused() -> None:
+    unary = np.full((1, 2, 1), 1.7e308)
+    with pytest.raises(ValueError, match=r"costs: expected an energy that float64 can hold, got one that"):
+        comix.grid_energy(np.zeros((1, 2), int), unary, np.zeros((1, 1)))

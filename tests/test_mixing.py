@@ -393,3 +393,10 @@ def test_float32_noise_in_the_weights_passes() -> None:
     source, block, weight = entries(0, 1, 0.3)
     plan = MixPlan(source, block, weight * (1 + 1e-6))
     assert plan.ratio(2).sum() == pytest.approx(1, abs=1e-7)
+
+
+def test_images_seen_through_a_negation_are_mixed_by_value() -> None:
+    images = torch.complex(torch.zeros(2, 1, 4, 4), torch.rand(2, 1, 4, 4)).conj().imag  # negative bit set
+    assert images.is_neg()
+    plan = comix.MixPlan.from_mask(torch.full((2, 2, 2), 0.5), torch.tensor([1, 0]))
+    torch.testing.assert_close(plan.mix(images), images.mean(0, keepdim=True).expand_as(images))

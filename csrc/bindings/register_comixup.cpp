@@ -8,6 +8,7 @@
 #include "bindings/methods.hpp"
 #include "bindings/register.hpp"
 #include "comixup/labeller.hpp"
+#include "comixup/spot.hpp"
 
 namespace comix::bindings {
 
@@ -16,6 +17,8 @@ namespace {
 using comixup::Partition;
 using comixup::Settings;
 using comixup::Threshold;
+
+constexpr std::int64_t kPixelsPerChunk = 16384;  // some 20 microseconds of window sums
 
 Threshold threshold_of(const std::string& name) {
     if (name == "hard") return Threshold::hard;
@@ -144,10 +147,45 @@ void comixup_objective(const Array<std::int64_t>& labels, const Array<double>& c
         out[p] = comixup::objective(partitions[p], settings, labels_view.data + p * cells * 2);
 }
 
+template <class T>
+void salient_spots(const Array<T>& saliency, std::int64_t window_height, std::int64_t window_width,
+                   int threads, Array<std::int64_t> spots) {
+    const auto maps = view<T, 3>(saliency, "saliency");
+    const auto [count, height, width] = maps.shape;
+    require(window_height >= 1 && window_height <= height && window_width >= 1 &&
+                window_width <= width,
+            "window: expected one that fits the map");
+    const auto out = output<std::int64_t, 2>(spots, "spots");
+    require_shape<2>(out.shape, {count, 2}, "spots");
+    const std::int64_t pixels = height * width;
+    const py::gil_scoped_release release;  // only views from here on
+    parallel_for(
+        count, threads,
+        [&] {
+            return [&, finder = comixup::SpotFinder<T>()](std::int64_t i) mutable {
+                const auto spot = finder.find(maps.data + i * pixels, height, width, window_height,
+                                              window_width);
+                out.data[2 * i] = spot.row;
+                out.data[2 * i + 1] = spot.column;
+            };
+        },
+        kPixelsPerChunk / pixels);
+}
+
+template <class T>
+void define_spots(py::module_& module) {
+    using py::arg;
+    module.def("salient_spots", &salient_spots<T>, arg("saliency").noconvert(),
+               arg("window_height"), arg("window_width"), arg("threads"),
+               arg("spots").noconvert());
+}
+
 }  // namespace
 
 void register_comixup(py::module_& module) {
     using py::arg;
+    define_spots<float>(module);
+    define_spots<double>(module);
     module.def("comixup_labels", &comixup_labels, arg("cost").noconvert(),
                arg("compatibility").noconvert(), arg("init").noconvert(), arg("beta"), arg("gamma"),
                arg("tau"), arg("sweeps"), arg("threshold"), arg("resolve_duplicates"),

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <variant>
 
@@ -134,9 +135,12 @@ void grid_energy(const Array<std::int64_t>& labels, const Array<double>& unary,
     require_shape<1>(energy_out.shape, {batch.size()}, "energy");
     check_labels(labels_view.data, labels_view.size(), batch.labels(), "labels");
     const py::gil_scoped_release release;  // only views from here on
-    for (std::int64_t i = 0; i < batch.size(); ++i)
+    for (std::int64_t i = 0; i < batch.size(); ++i) {
         energy_out[i] =
             gridcut::grid_energy(batch.problem(i), labels_view.data + i * batch.sites());
+        require(std::isfinite(energy_out[i]),
+                "costs: expected an energy that float64 can hold, got one that overflows");
+    }
 }
 
 }  // namespace

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 
 from comix import _checks as checks
+from comix import _native as native
 from comix._mixers import MixResult, check_batch, check_generator, draw_dirichlet
 from comix.comixup import THRESHOLDS, comixup_labels
 from comix.mixing import MixPlan
@@ -19,19 +19,22 @@ def salient_distance(saliency: torch.Tensor) -> torch.Tensor:
     """L1 distance in pixels between the most salient windows of all pairs of maps.
 
     Args:
-        saliency: ``[n, H, W]``.
+        saliency: ``[..., n, H, W]``.
 
     Returns:
-        float64 ``[n, n]``. The window is 8 x 8, stride 1, the first of equals; smaller for smaller images.
+        float64 ``[..., n, n]``. The window is 8 x 8, stride 1, the first of equals; smaller where the image is.
     """
-    height, width = saliency.shape[1:]
-    window = (min(_WINDOW, height), min(_WINDOW, width))
-    dtype = saliency.dtype if saliency.dtype == torch.float64 else torch.float32
-    means = F.avg_pool2d(saliency.to(dtype)[:, None], window, stride=1)[:, 0]
-    best = means.flatten(1).argmax(1)
-    row, column = best // means.shape[2], best % means.shape[2]
-    distance = (row[:, None] - row[None]).abs() + (column[:, None] - column[None]).abs()
-    return distance.to(torch.float64)
+    height, width = saliency.shape[-2:]
+    maps = saliency if saliency.dtype in (torch.float32, torch.float64) else saliency.to(torch.float32)
+    spots = torch.empty(*saliency.shape[:-2], 2, dtype=torch.int64)
+    native.core.salient_spots(
+        native.array(maps.reshape(-1, height, width).contiguous()),
+        min(_WINDOW, height),
+        min(_WINDOW, width),
+        native.threads(),
+        native.array(spots.view(-1, 2)),
+    )
+    return (spots[..., :, None, :] - spots[..., None, :, :]).abs().sum(-1).to(torch.float64)
 
 
 def compatibility_of(distance: torch.Tensor, omega: float) -> torch.Tensor:
@@ -169,7 +172,7 @@ class CoMixup:
             part = blocks[begin:end].view(-1, n, gh, gw)
             prior, init = (drawn.to(part.device) for drawn in self.draw(part.shape[0], n, (gh, gw)))
             maps = saliency[begin:end].reshape(-1, n, *saliency.shape[1:])
-            distance = torch.stack([salient_distance(part_maps) for part_maps in maps])
+            distance = salient_distance(maps)
             labels = comixup_labels(
                 prior[:, :, None, None] - part,
                 compatibility=compatibility_of(distance, self.omega),

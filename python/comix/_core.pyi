@@ -43,6 +43,9 @@ def puzzlemix_energy(
     weight_v: _Float,
     weight_h: _Float,
 ) -> None: ...
+def salient_spots(
+    saliency: NDArray[Any], window_height: int, window_width: int, threads: int, spots: _Index
+) -> None: ...
 def comixup_labels(
     cost: _Float,
     compatibility: _Float | None,

@@ -40,7 +40,7 @@ def require_cpu(tensor: torch.Tensor, name: str) -> None:
 
 def array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     """The tensor's memory as a NumPy array, no copy; bfloat16 shows its bits."""
-    tensor = tensor.detach()
+    tensor = tensor.detach().resolve_neg()
     if tensor.dtype == torch.bfloat16:
         tensor = tensor.view(torch.int16)
     return tensor.numpy()
