@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #include "base/blocks.hpp"
 #include "base/half.hpp"
@@ -41,75 +42,117 @@ Extent extent_of(std::int64_t block, const Plan& plan, const Layout& layout) {
             block_start(c + 1, layout.width, plan.width) - left};
 }
 
-// Visits the runs of memory of a target block: visit(target offset, row dy, channel or 0, run). In
-// NCHW a run is one row of one channel, in NHWC one row of all channels.
-template <class Visit>
-void for_each_run(const Layout& layout, const Extent& target, const Visit& visit) {
-    const std::int64_t planes = layout.channels_last() ? 1 : layout.channels;
-    for (std::int64_t plane = 0; plane < planes; ++plane)
-        for (std::int64_t dy = 0; dy < target.height; ++dy) visit(plane, dy);
-}
-
 std::int64_t offset_in(const Layout& layout, const Extent& extent, std::int64_t plane,
                        std::int64_t dy) {
     return plane * layout.channel + (extent.top + std::min(dy, extent.height - 1)) * layout.row +
            extent.left * layout.pixel;
 }
 
+// Neighbouring target blocks of one block row that come from neighbouring source blocks with the
+// same weights: one run of memory per row (and channel, in NCHW).
 template <class T>
-void mix_block(const Layout& layout, const Extent& target, const T* const images[2],
-               const Extent sources[2], const float weight[2], T* out) {
-    const bool same = images[0] == images[1] && sources[0].top == sources[1].top &&
-                      sources[0].left == sources[1].left;
-    const int only = same || weight[1] == 0.0F ? 0 : weight[0] == 0.0F ? 1 : -1;
-    // Elements of a run, and of the part of it that each source can fill.
-    const std::int64_t run = target.width * layout.pixel;
-    const std::int64_t full[2] = {std::min(target.width, sources[0].width) * layout.pixel,
-                                  std::min(target.width, sources[1].width) * layout.pixel};
-    // Where a source is one pixel short, its last pixel repeats.
-    const auto clamped = [&](int k, std::int64_t e) { return e < full[k] ? e : e - layout.pixel; };
+struct Segment {
+    Extent target;
+    const T* images[2];  // the two inputs
+    Extent sources[2];
+    float weight[2];
+    int only;  // the one source that is needed, or -1: both
 
-    for_each_run(layout, target, [&](std::int64_t plane, std::int64_t dy) {
-        T* to = out + offset_in(layout, target, plane, dy);
-        if (only >= 0) {
-            const T* from = images[only] + offset_in(layout, sources[only], plane, dy);
-            std::memcpy(to, from, static_cast<std::size_t>(full[only]) * sizeof(T));
-            for (std::int64_t e = full[only]; e < run; ++e) to[e] = from[clamped(only, e)];
-            return;
-        }
-        const T* a = images[0] + offset_in(layout, sources[0], plane, dy);
-        const T* b = images[1] + offset_in(layout, sources[1], plane, dy);
-        const Accumulator<T> wa = weight[0], wb = weight[1];
-        const std::int64_t shared = std::min(full[0], full[1]);
-        const auto blend = [&](const T& x, const T& y) {
-            return store<T>(wa * static_cast<Accumulator<T>>(x) +
-                            wb * static_cast<Accumulator<T>>(y));
+    // Whether `next` continues this segment to the right. Blocks of other sizes than their sources
+    // stand alone.
+    bool continued_by(const Segment& next) const {
+        const auto follows = [&](int k) {
+            return images[k] == next.images[k] && sources[k].top == next.sources[k].top &&
+                   sources[k].left + sources[k].width == next.sources[k].left &&
+                   sources[k].height == next.sources[k].height && fits(k) && next.fits(k);
         };
-        for (std::int64_t e = 0; e < shared; ++e) to[e] = blend(a[e], b[e]);
-        for (std::int64_t e = shared; e < run; ++e)
-            to[e] = blend(a[clamped(0, e)], b[clamped(1, e)]);
-    });
+        if (only != next.only) return false;
+        if (only >= 0) return follows(only);
+        return weight[0] == next.weight[0] && weight[1] == next.weight[1] && follows(0) &&
+               follows(1);
+    }
+    bool fits(int k) const { return sources[k].width == target.width; }
+    void extend(const Segment& next) {
+        target.width += next.target.width;
+        for (Extent& source : sources) source.width += next.target.width;
+    }
+};
+
+template <class T>
+void mix_run(const Layout& layout, const Segment<T>& segment, std::int64_t plane, std::int64_t dy,
+             T* out) {
+    const auto from = [&](int k) {
+        return segment.images[k] + offset_in(layout, segment.sources[k], plane, dy);
+    };
+    // Elements of the run, and of the part of it that each source can fill.
+    const std::int64_t run = segment.target.width * layout.pixel;
+    const auto full = [&](int k) {
+        return std::min(segment.target.width, segment.sources[k].width) * layout.pixel;
+    };
+    // Where a source is one pixel short, its last pixel repeats.
+    const auto clamped = [&](int k, std::int64_t e) { return e < full(k) ? e : e - layout.pixel; };
+    T* to = out + offset_in(layout, segment.target, plane, dy);
+    if (segment.only >= 0) {
+        const T* a = from(segment.only);
+        std::memcpy(to, a, static_cast<std::size_t>(full(segment.only)) * sizeof(T));
+        for (std::int64_t e = full(segment.only); e < run; ++e) to[e] = a[clamped(segment.only, e)];
+        return;
+    }
+    const T *a = from(0), *b = from(1);
+    const Accumulator<T> wa = segment.weight[0], wb = segment.weight[1];
+    const auto blend = [&](const T& x, const T& y) {
+        return store<T>(wa * static_cast<Accumulator<T>>(x) + wb * static_cast<Accumulator<T>>(y));
+    };
+    const std::int64_t shared = std::min(full(0), full(1));
+    for (std::int64_t e = 0; e < shared; ++e) to[e] = blend(a[e], b[e]);
+    for (std::int64_t e = shared; e < run; ++e) to[e] = blend(a[clamped(0, e)], b[clamped(1, e)]);
+}
+
+// The segments of block row r of output o.
+template <class T>
+void find_segments(const Plan& plan, const Layout& layout, const T* images, std::int64_t o,
+                   std::int64_t r, std::vector<Segment<T>>& segments) {
+    segments.clear();
+    for (std::int64_t b = r * plan.width; b < (r + 1) * plan.width; ++b) {
+        const std::int64_t entry = (o * plan.height * plan.width + b) * 2;
+        Segment<T> segment;
+        segment.target = extent_of(b, plan, layout);
+        for (int k = 0; k < 2; ++k) {
+            segment.images[k] = images + plan.source[entry + k] * layout.image;
+            segment.sources[k] = extent_of(plan.block[entry + k], plan, layout);
+            segment.weight[k] = plan.weight[entry + k];
+        }
+        const bool same = plan.source[entry] == plan.source[entry + 1] &&
+                          plan.block[entry] == plan.block[entry + 1];
+        segment.only = same || segment.weight[1] == 0.0F ? 0 : segment.weight[0] == 0.0F ? 1 : -1;
+        if (!segments.empty() && segments.back().continued_by(segment)) {
+            segments.back().extend(segment);
+        } else {
+            segments.push_back(segment);
+        }
+    }
 }
 
 template <class T>
 void mix_typed(const Plan& plan, const Layout& layout, const void* images, void* out, int threads) {
-    const std::int64_t blocks = plan.height * plan.width;
-    parallel_for(plan.outputs, threads, [&] {
-        return [&](std::int64_t o) {
-            for (std::int64_t b = 0; b < blocks; ++b) {
-                const std::int64_t entry = (o * blocks + b) * 2;
-                const T* inputs[2];
-                Extent sources[2];
-                for (int k = 0; k < 2; ++k) {
-                    inputs[k] =
-                        static_cast<const T*>(images) + plan.source[entry + k] * layout.image;
-                    sources[k] = extent_of(plan.block[entry + k], plan, layout);
-                }
-                mix_block<T>(layout, extent_of(b, plan, layout), inputs, sources,
-                             plan.weight + entry, static_cast<T*>(out) + o * layout.image);
+    constexpr std::int64_t bytes_per_chunk = 1 << 17;  // some 20 microseconds of copying
+    const std::int64_t planes = layout.channels_last() ? 1 : layout.channels;
+    const auto make_worker = [&] {
+        return [&, segments = std::vector<Segment<T>>()](std::int64_t o) mutable {
+            T* output = static_cast<T*>(out) + o * layout.image;
+            for (std::int64_t r = 0; r < plan.height; ++r) {
+                find_segments(plan, layout, static_cast<const T*>(images), o, r, segments);
+                const std::int64_t rows = segments.front().target.height;
+                for (std::int64_t plane = 0; plane < planes; ++plane)
+                    for (std::int64_t dy = 0; dy < rows; ++dy)
+                        for (const auto& segment : segments)
+                            mix_run(layout, segment, plane, dy, output);
             }
         };
-    });
+    };
+    const auto bytes =
+        static_cast<std::int64_t>(sizeof(T)) * std::max<std::int64_t>(layout.image, 1);
+    parallel_for(plan.outputs, threads, make_worker, bytes_per_chunk / bytes);
 }
 
 // Channels are independent, so threads over channels never meet.

@@ -22,7 +22,7 @@ def salient_distance(saliency: torch.Tensor) -> torch.Tensor:
         saliency: ``[..., n, H, W]``.
 
     Returns:
-        float64 ``[..., n, n]``. The window is 8 x 8, stride 1, the first of equals; smaller where the image is.
+        float64 ``[..., n, n]``. The window is 8 x 8, stride 1, the first of equals; smaller in small images.
     """
     height, width = saliency.shape[-2:]
     maps = saliency if saliency.dtype in (torch.float32, torch.float64) else saliency.to(torch.float32)
