@@ -59,7 +59,7 @@ class CutProblem(NamedTuple):
         )
 
     def resolution(self) -> float:
-        """What energies may differ by: the solvers round costs to 2^-53 of the sum of magnitudes."""
+        """What energies may differ by: the solvers round costs to 2^-50 of the sum of magnitudes."""
         height, width, _ = self.unary.shape
         weight_v = np.broadcast_to(np.abs(self.weight_v), (height - 1, width))
         weight_h = np.broadcast_to(np.abs(self.weight_h), (height, width - 1))

@@ -1,6 +1,7 @@
 #include "base/threads.hpp"
 
 #include <condition_variable>
+#include <new>
 #include <system_error>
 #include <thread>
 
@@ -13,14 +14,14 @@ namespace comix::detail {
 
 namespace {
 
+thread_local bool inside_job = false;  // this thread is working on a job already
+
 class Pool {
   public:
     void run(int helpers, void (*work)(void*), void* context) {
+        if (inside_job) return work(context);
         const std::unique_lock<std::mutex> turn(turn_, std::try_to_lock);
-        if (!turn.owns_lock()) {  // another thread's job has the pool
-            work(context);
-            return;
-        }
+        if (!turn.owns_lock()) return work(context);  // another thread's job has the pool
         grow(helpers);
         {
             const std::lock_guard<std::mutex> lock(mutex_);
@@ -30,7 +31,9 @@ class Pool {
             ++job_;
         }
         wake_.notify_all();
+        inside_job = true;
         work(context);
+        inside_job = false;
         std::unique_lock<std::mutex> lock(mutex_);
         open_places_ = 0;  // whoever has not entered by now is not needed
         left_.wait(lock, [&] { return inside_ == 0; });
@@ -46,6 +49,7 @@ class Pool {
     }
 
     void serve() {
+        inside_job = true;
         std::uint64_t last_job = 0;
         std::unique_lock<std::mutex> lock(mutex_);
         for (;;) {

@@ -33,8 +33,8 @@ template <class MakeWorker>
 void parallel_for(std::int64_t count, int threads, const MakeWorker& make_worker,
                   std::int64_t chunk = 1) {
     if (count <= 0) return;
-    chunk = std::max<std::int64_t>(chunk, 1);
-    const std::int64_t chunks = (count + chunk - 1) / chunk;
+    chunk = std::clamp<std::int64_t>(chunk, 1, count);
+    const std::int64_t chunks = (count - 1) / chunk + 1;
     const auto workers = static_cast<int>(std::clamp<std::int64_t>(threads, 1, chunks));
 
     if (workers == 1) {

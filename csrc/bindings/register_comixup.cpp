@@ -152,9 +152,9 @@ void salient_spots(const Array<T>& saliency, std::int64_t window_height, std::in
                    int threads, Array<std::int64_t> spots) {
     const auto maps = view<T, 3>(saliency, "saliency");
     const auto [count, height, width] = maps.shape;
-    require(window_height >= 1 && window_height <= height && window_width >= 1 &&
-                window_width <= width,
-            "window: expected one that fits the map");
+    require(
+        window_height >= 1 && window_height <= height && window_width >= 1 && window_width <= width,
+        "window: expected one that fits the map");
     const auto out = output<std::int64_t, 2>(spots, "spots");
     require_shape<2>(out.shape, {count, 2}, "spots");
     const std::int64_t pixels = height * width;
@@ -163,8 +163,8 @@ void salient_spots(const Array<T>& saliency, std::int64_t window_height, std::in
         count, threads,
         [&] {
             return [&, finder = comixup::SpotFinder<T>()](std::int64_t i) mutable {
-                const auto spot = finder.find(maps.data + i * pixels, height, width, window_height,
-                                              window_width);
+                const auto spot =
+                    finder.find(maps.data + i * pixels, height, width, window_height, window_width);
                 out.data[2 * i] = spot.row;
                 out.data[2 * i + 1] = spot.column;
             };
@@ -176,8 +176,7 @@ template <class T>
 void define_spots(py::module_& module) {
     using py::arg;
     module.def("salient_spots", &salient_spots<T>, arg("saliency").noconvert(),
-               arg("window_height"), arg("window_width"), arg("threads"),
-               arg("spots").noconvert());
+               arg("window_height"), arg("window_width"), arg("threads"), arg("spots").noconvert());
 }
 
 }  // namespace

@@ -65,7 +65,7 @@ void Labeller::penalty() {
 void Labeller::soft_labels(int output) {
     soft_.clear();
     const double* s = shares(output);
-    int top[3];
+    int top[3] = {};
     int present = 0;
     for (int i = 0; i < partition_.inputs; ++i) present += s[i] > 0;
     if (present < 2) return;
@@ -78,7 +78,9 @@ void Labeller::soft_labels(int output) {
         }
         top[k] = best;
     }
-    std::sort(top, top + members);
+    if (top[0] > top[1]) std::swap(top[0], top[1]);
+    if (members == 3 && top[1] > top[2]) std::swap(top[1], top[2]);
+    if (top[0] > top[1]) std::swap(top[0], top[1]);
     for (int a = 0; a < members; ++a)
         for (int b = a + 1; b < members; ++b) soft_.push_back({top[a], top[b]});
 }

@@ -11,9 +11,8 @@ std::size_t at(int index) {
     return static_cast<std::size_t>(index);
 }
 
-// Costs carry the number of ones in their low 8 bits: fewest ones among equal costs.
-constexpr Cost kUnit = 1 << 8;
-constexpr std::size_t kMostSites = 255;
+// Costs carry the number of ones in their low 10 bits: fewest ones among equal costs.
+constexpr Cost kUnit = BinaryMove::kMostSites + 1;
 
 }  // namespace
 
@@ -24,7 +23,8 @@ bool BinaryMove::eliminate_components(int widest) {
     for (int p = 0; p < sites(); ++p) {
         if (choice_[at(p)] != undecided || mark_[at(p)]) continue;
         find_component(p);
-        if (component_.size() <= kMostSites && frontier_of_component() <= widest) {
+        if (static_cast<int>(component_.size()) <= kMostSites &&
+            frontier_of_component() <= widest) {
             eliminate_component();
         } else {
             all = false;

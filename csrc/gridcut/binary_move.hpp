@@ -34,8 +34,10 @@ namespace comix::gridcut {
 
 class BinaryMove {
   public:
-    // Grids at most this wide are solved exactly, whatever the energy.
+    // Grids at most this wide are solved exactly, whatever the energy, as long as no more than
+    // kMostSites undecided sites hang together.
     static constexpr int kExactWidth = 8;
+    static constexpr int kMostSites = 1023;
 
     using Edge = std::array<Cost, 4>;  // [x_p, x_q] = 00, 01, 10, 11
 

@@ -18,7 +18,7 @@ bool BinaryMove::fits_table() const {
 }
 
 void BinaryMove::solve_table(bool any_minimum) {
-    // Sums of costs stay below 2^53 (fixed_point.hpp), so doubles hold them exactly, and every
+    // Sums of costs stay below 2^52 (problem.cpp), so doubles hold them exactly, and every
     // processor has vector minima of doubles. With ties counted in 8 more bits, integers are
     // needed.
     const auto run = [&](auto width) {
@@ -67,10 +67,12 @@ void BinaryMove::run_table() {
     const int row_stride = transposed ? 1 : width_, column_stride = transposed ? width_ : 1;
     for (int r = 0; r < rows; ++r) {
         auto p = static_cast<std::size_t>(r * row_stride);
-        for (int c = 0; c < Width; ++c, best += states, p += static_cast<std::size_t>(column_stride)) {
+        for (int c = 0; c < Width;
+             ++c, best += states, p += static_cast<std::size_t>(column_stride)) {
             const Edge& up = r ? along[p - static_cast<std::size_t>(row_stride)] : no_edge;
             const Edge& left = c ? across[p - static_cast<std::size_t>(column_stride)] : no_edge;
-            // What the new choice adds, by the choice above it and, with all else, by the one to its left.
+            // What the new choice adds, by the choice above it and, with all else, by the one to
+            // its left.
             const Number keep_above = scaled(up[2] - up[0]), take_below = scaled(up[1] - up[0]),
                          take_above = scaled(up[3] - up[0]);
             const Cost taken = take_[p];
@@ -78,7 +80,8 @@ void BinaryMove::run_table() {
             const Number take_left[2] = {scaled(taken + left[1] - left[0]) + count_ones,
                                          scaled(taken + left[3] - left[0]) + count_ones};
             Number kept[half], shifted[half];
-            for (int s = 0; s < half; ++s) {  // s: the choices that stay; its lowest bit is the left one
+            for (int s = 0; s < half;
+                 ++s) {  // s: the choices that stay; its lowest bit is the left one
                 const Number from_0 = best[s], from_1 = best[s + half] + keep_above;
                 kept[s] = from_1 < from_0 ? from_1 : from_0;
             }

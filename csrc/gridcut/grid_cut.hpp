@@ -45,7 +45,7 @@ struct Options {
 class GridCutter {
   public:
     // `labels` holds the start when has_init, and the result afterwards. Returns whether that is a
-    // proven optimum (of costs rounded to 2^-53 of their sum of magnitudes).
+    // proven optimum (of costs rounded to 2^-50 of their sum of magnitudes).
     bool solve(const GridProblem& problem, const Options& options, bool has_init, Label* labels);
 
   private:

@@ -7,9 +7,9 @@ namespace comix::gridcut {
 
 namespace {
 
-// Room for what solvers add on top of one energy: residual arcs, unary terms of level graphs,
-// one bit per site for tie-breaking (see FixedPoint: all of it must stay below 2^58).
-constexpr double kHeadroom = 64.0;
+// Room for what solvers add on top of one energy: residual arcs, unary terms of level graphs, and
+// the 10 bits in which binary moves count sites to break ties. An energy stays below 2^51.
+constexpr double kHeadroom = 128.0;
 
 template <class Visit>
 void for_each_edge(const GridProblem& problem, const Visit& visit) {

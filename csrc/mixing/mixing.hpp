@@ -5,9 +5,11 @@
 //
 // b is the pixel's block (base/blocks.hpp). Inside a block the pixel at offset (dy, dx) reads the
 // same offset of the source block; where that one is a pixel smaller, its last row or column
-// repeats. A block taken whole from one place is copied bit for bit. Blends are computed in float
-// (double for double images) and rounded to nearest for integers and half types. Cost: one read and
-// one write per output pixel (two reads in blends), no intermediates.
+// repeats. The two weights of a block sum
+// to 1; a block with one weight 0, or twice the same source, is taken whole: copied bit for bit.
+// Blends are computed in float (double for double images) and rounded to nearest for integers and
+// half types. Cost: one read and one write per output pixel (two reads in blends), no
+// intermediates.
 #pragma once
 
 #include <cstdint>

@@ -9,7 +9,7 @@ namespace comix::transport {
 
 namespace {
 
-constexpr int kFixedBits = 44;  // of the largest cost; sums of 2^16 of them stay inside int64
+constexpr int kFixedBits = 44;     // of the largest cost; sums of 2^16 of them stay inside int64
 constexpr int kUsualExponent = 2;  // eps * C + saliency below 4
 
 std::size_t at(int index) {
@@ -60,8 +60,8 @@ void Planner::prepare_rings(const Problem& problem) {
 void Planner::prepare_costs(const Problem& problem) {
     const int n = problem.blocks();
     const double unit = problem.eps / normaliser(problem);
-    const double largest = unit * rings_.back().squared +
-                           *std::max_element(problem.saliency, problem.saliency + n);
+    const double largest =
+        unit * rings_.back().squared + *std::max_element(problem.saliency, problem.saliency + n);
     require(std::isfinite(largest),
             "eps, saliency: expected costs that float64 can hold, got some that overflow");
     int exponent = 0;
@@ -207,8 +207,8 @@ void Planner::solve_exact(const Problem& problem, std::int64_t* plan) {
 void Planner::solve(const Problem& problem, Method method, std::int64_t* plan) {
     const int n = problem.blocks();
     require(problem.eps >= 0 && std::isfinite(problem.eps), "eps: expected a finite number >= 0");
-    require(all_finite(problem.saliency, n) &&
-                std::all_of(problem.saliency, problem.saliency + n, [](double s) { return s >= 0; }),
+    require(all_finite(problem.saliency, n) && std::all_of(problem.saliency, problem.saliency + n,
+                                                           [](double s) { return s >= 0; }),
             "saliency: expected finite values >= 0");
     if (method == Method::exact) {
         solve_exact(problem, plan);

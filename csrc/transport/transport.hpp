@@ -38,8 +38,8 @@ double plan_cost(const Problem& problem, const std::int64_t* plan);
 
 class Planner {
   public:
-    // plan [gh, gw]: the block that lands at each position. InvalidArgument unless saliency and eps are finite
-    // and >= 0.
+    // plan [gh, gw]: the block that lands at each position. InvalidArgument unless saliency and eps
+    // are finite and >= 0.
     void solve(const Problem& problem, Method method, std::int64_t* plan);
 
   private:

@@ -41,6 +41,7 @@ def _cost(cost: torch.Tensor, compatibility: torch.Tensor | None) -> tuple[torch
             checks.fail("compatibility", f"shape {expected}", checks.shape_of(compatibility))
         checks.check_same_device({"cost": cost, "compatibility": compatibility})
         checks.check_finite(compatibility, "compatibility")
+        checks.check_range(compatibility, "compatibility", 0, float("inf"))
     matrix = None
     if compatibility is not None:
         matrix = native.array(compatibility.to(torch.float64).contiguous())
@@ -111,7 +112,7 @@ def comixup_labels(
     Args:
         cost: ``[P, n, gh, gw]`` cost of showing input i at block p, any float dtype: minus the block
             saliency, plus a prior if wanted.
-        compatibility: ``[P, n, n]`` matrix A. Default: the identity.
+        compatibility: ``[P, n, n]`` matrix A, entries >= 0. Default: the identity.
         init: integers ``[P, m, gh, gw]``, start labels, or ``[P, R, m, gh, gw]``: R starts, the best result
             wins. Default: one start drawn uniformly from ``generator``.
         n_outputs: m, when init is None. Default n.
