@@ -67,6 +67,12 @@ class CutProblem(NamedTuple):
         return 1e-13 * float(np.abs(self.unary).max(-1).sum() + smooth)
 
 
+def without_ties(problem: CutProblem, seed: int) -> CutProblem:
+    """The same integer problem, but no two labellings cost exactly the same (almost surely)."""
+    noise = np.random.default_rng(seed).integers(0, 2**14, problem.unary.shape)
+    return problem._replace(unary=problem.unary * 2**20 + noise, pairwise=problem.pairwise * 2**20)
+
+
 def label_distance(kind: str, labels: int, rng: np.random.Generator) -> Float:
     """[L, L] of one of DISTANCES."""
     apart = np.abs(np.subtract.outer(np.arange(labels), np.arange(labels))).astype(np.float64)

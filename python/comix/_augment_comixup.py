@@ -24,6 +24,7 @@ def salient_distance(saliency: torch.Tensor) -> torch.Tensor:
     Returns:
         float64 ``[..., n, n]``. The window is 8 x 8, stride 1, the first of equals; smaller in small images.
     """
+    native.require_cpu(saliency, "saliency")
     height, width = saliency.shape[-2:]
     maps = saliency if saliency.dtype in (torch.float32, torch.float64) else saliency.to(torch.float32)
     spots = torch.empty(*saliency.shape[:-2], 2, dtype=torch.int64)
