@@ -13,7 +13,7 @@ constexpr double kSoftBonus = 5e-4;     // what a soft label is cheaper than the
 constexpr double kSoftDistance = 0.25;  // label distance of a soft label to either of its two
 constexpr double kConverged = 1e-6;     // relative change of the plain objective
 // Steps of the frontier programme up to which a cut inside the loop is solved exactly.
-constexpr double kAutoSteps = 5e3;
+constexpr double kAutoSteps = 2e3;
 
 std::size_t at(std::int64_t index) {
     return static_cast<std::size_t>(index);
@@ -39,6 +39,8 @@ void Labeller::begin(const Partition& partition, const Settings& settings,
     shares_.assign(at(std::int64_t{m} * n), 0.0);
     total_.assign(at(n), 0.0);
     reach_.resize(at(n));
+    scratch_.resize(at(n));
+    compatibility_.assign(partition.compatibility, n);
     rho_.resize(at(n));
     extra_.assign(at(std::int64_t{m} * n), 0);
     resolved_ = false;
@@ -56,8 +58,8 @@ void Labeller::count_shares(int output) {
 
 // rho: the gradient of the diversity term at the other outputs' shares (each pair counts twice).
 void Labeller::penalty() {
-    thresholded(total_.data(), partition_.compatibility, partition_.inputs, tau_,
-                settings_.threshold, reach_.data(), rho_.data());
+    thresholded(total_.data(), compatibility_, partition_.inputs, tau_, settings_.threshold,
+                reach_.data(), scratch_.data(), rho_.data());
     for (auto& rho : rho_) rho *= 2 * gamma_;
 }
 

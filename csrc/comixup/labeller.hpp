@@ -6,6 +6,7 @@
 
 #include "comixup/comixup.hpp"
 #include "comixup/descent.hpp"
+#include "comixup/penalty.hpp"
 #include "gridcut/grid_cut.hpp"
 
 namespace comix::comixup {
@@ -41,7 +42,9 @@ class Labeller {
     std::vector<double> cost_;                        // [blocks, n]
     std::vector<std::int64_t> labels_, best_labels_;  // [m, blocks, 2]
     std::vector<double> shares_;                      // [m, n]
+    Compatibility compatibility_;
     std::vector<double> total_, reach_, rho_;  // [n] shares of the others, A times those, penalty
+    std::vector<double> scratch_;              // [n]
     std::vector<std::uint8_t> extra_;  // [m, n] inputs to avoid since the duplicate resolution
     bool resolved_ = false;
     std::vector<Pair> soft_;     // soft labels of the cut at hand

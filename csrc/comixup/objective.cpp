@@ -1,4 +1,4 @@
-#include <cmath>
+#include <algorithm>
 
 #include "comixup/penalty.hpp"
 
@@ -29,20 +29,32 @@ void add_shares(const std::int64_t* labels, int blocks, double* shares) {
     for (int k = 0; k < 2 * blocks; ++k) shares[labels[k]] += 0.5;
 }
 
-void thresholded(const double* pi, const double* compatibility, int n, double tau,
-                 Threshold threshold, double* reach, double* out) {
-    const auto times_a = [&](const auto& x, double* y) {
-        for (int i = 0; i < n; ++i) {
-            double sum = 0;
-            for (int j = 0; j < n; ++j) sum += compatibility[std::int64_t{i} * n + j] * x(j);
-            y[i] = sum;
-        }
-    };
-    if (compatibility) {
-        times_a([&](int j) { return pi[j]; }, reach);
-    } else {
-        for (int i = 0; i < n; ++i) reach[i] = pi[i];
+void Compatibility::assign(const double* matrix, int n) {
+    n_ = n;
+    columns_.clear();
+    if (!matrix) return;
+    const auto size = static_cast<std::size_t>(n);
+    columns_.resize(size * size);
+    for (std::size_t i = 0; i < size; ++i)
+        for (std::size_t j = 0; j < size; ++j) columns_[j * size + i] = matrix[i * size + j];
+}
+
+void Compatibility::multiply(const double* x, double* y) const {
+    if (identity()) {
+        std::copy(x, x + n_, y);
+        return;
     }
+    std::fill(y, y + n_, 0.0);
+    for (int j = 0; j < n_; ++j) {
+        if (x[j] == 0.0) continue;
+        const double* column = columns_.data() + std::int64_t{j} * n_;
+        for (int i = 0; i < n_; ++i) y[i] += column[i] * x[j];
+    }
+}
+
+void thresholded(const double* pi, const Compatibility& compatibility, int n, double tau,
+                 Threshold threshold, double* reach, double* scratch, double* out) {
+    compatibility.multiply(pi, reach);
     switch (threshold) {
         case Threshold::hard:
             for (int i = 0; i < n; ++i) out[i] = reach[i] > tau ? reach[i] : 0.0;
@@ -52,11 +64,8 @@ void thresholded(const double* pi, const double* compatibility, int n, double ta
             return;
         case Threshold::hard_official:
             // The indicator masks the columns of A instead of the result's rows.
-            if (compatibility) {
-                times_a([&](int j) { return reach[j] > tau ? pi[j] : 0.0; }, out);
-            } else {
-                for (int i = 0; i < n; ++i) out[i] = reach[i] > tau ? pi[i] : 0.0;
-            }
+            for (int i = 0; i < n; ++i) scratch[i] = reach[i] > tau ? pi[i] : 0.0;
+            compatibility.multiply(scratch, out);
             return;
     }
 }
@@ -66,7 +75,10 @@ double objective(const Partition& part, const Settings& settings, const std::int
     const double gamma = settings.gamma / blocks, tau = settings.tau * blocks;
     std::vector<double> shares(static_cast<std::size_t>(part.outputs) *
                                static_cast<std::size_t>(n));
-    std::vector<double> total(static_cast<std::size_t>(n)), others(total), reach(total), f(total);
+    std::vector<double> total(static_cast<std::size_t>(n)), others(total), reach(total),
+        scratch(total), f(total);
+    Compatibility compatibility;
+    compatibility.assign(part.compatibility, n);
     for (int o = 0; o < part.outputs; ++o) {
         double* s = shares.data() + std::int64_t{o} * n;
         add_shares(labels + std::int64_t{o} * blocks * 2, blocks, s);
@@ -77,8 +89,8 @@ double objective(const Partition& part, const Settings& settings, const std::int
         const double* s = shares.data() + std::int64_t{o} * n;
         for (int i = 0; i < n; ++i)
             others[static_cast<std::size_t>(i)] = total[static_cast<std::size_t>(i)] - s[i];
-        thresholded(others.data(), part.compatibility, n, tau, settings.threshold, reach.data(),
-                    f.data());
+        thresholded(others.data(), compatibility, n, tau, settings.threshold, reach.data(),
+                    scratch.data(), f.data());
         for (int i = 0; i < n; ++i) diversity += s[i] * f[static_cast<std::size_t>(i)];
     }
     return unary_and_smoothness(part, settings.beta / blocks, labels) + gamma * diversity;

@@ -1,13 +1,29 @@
 // The pieces of the Co-Mixup objective that its solver shares.
 #pragma once
 
+#include <vector>
+
 #include "comixup/comixup.hpp"
 
 namespace comix::comixup {
 
-// f(pi) of the diversity term, out [n]. compatibility nullptr: the identity. reach [n] gets A pi.
-void thresholded(const double* pi, const double* compatibility, int n, double tau,
-                 Threshold threshold, double* reach, double* out);
+// The compatibility A as a linear map; without a matrix, the identity.
+class Compatibility {
+  public:
+    // matrix [n, n] or nullptr.
+    void assign(const double* matrix, int n);
+    bool identity() const { return columns_.empty(); }
+    // y = A x, every sum in ascending order of x's entries.
+    void multiply(const double* x, double* y) const;
+
+  private:
+    int n_ = 0;
+    std::vector<double> columns_;  // [n, n] transposed: one column of A after the other
+};
+
+// f(pi) of the diversity term, out [n]. reach [n] gets A pi; scratch [n].
+void thresholded(const double* pi, const Compatibility& compatibility, int n, double tau,
+                 Threshold threshold, double* reach, double* scratch, double* out);
 
 // Unary and smoothness part of the objective; beta already divided by the number of blocks.
 double unary_and_smoothness(const Partition& partition, double beta, const std::int64_t* labels);

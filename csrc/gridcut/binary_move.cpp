@@ -92,10 +92,7 @@ void BinaryMove::decide_by_bounds() {
 }
 
 BinaryMove::Outcome BinaryMove::solve(bool any_minimum) {
-    if (fits_table()) {
-        solve_table(any_minimum);
-        return {true, change()};
-    }
+    if (fits_table()) return {true, solve_table(any_minimum)};
     decide_by_bounds();
     bool proven = true;
     if (std::find(choice_.begin(), choice_.end(), undecided) != choice_.end()) {

@@ -87,9 +87,9 @@ class BinaryMove {
 
     // binary_table.cpp
     bool fits_table() const;
-    void solve_table(bool any_minimum);
+    Cost solve_table(bool any_minimum);  // returns E(x) - E(0)
     template <int Width, class Number>
-    void run_table();
+    Cost run_table();
 
     // binary_components.cpp
     bool eliminate_components(int widest);

@@ -17,13 +17,13 @@ bool BinaryMove::fits_table() const {
     return std::min(height_, width_) <= kTableWidth && sites() <= kTableSites;
 }
 
-void BinaryMove::solve_table(bool any_minimum) {
+Cost BinaryMove::solve_table(bool any_minimum) {
     // Sums of costs stay below 2^52 (problem.cpp), so doubles hold them exactly, and every
     // processor has vector minima of doubles. With ties counted in 8 more bits, integers are
     // needed.
     const auto run = [&](auto width) {
         constexpr int w = decltype(width)::value;
-        any_minimum ? run_table<w, double>() : run_table<w, Cost>();
+        return any_minimum ? run_table<w, double>() : run_table<w, Cost>();
     };
     switch (std::min(height_, width_)) {
         case 1:
@@ -41,7 +41,7 @@ void BinaryMove::solve_table(bool any_minimum) {
 // in and the choice of the site above it out of the top. The tables are kept: the way back
 // recomputes which choice was better.
 template <int Width, class Number>
-void BinaryMove::run_table() {
+Cost BinaryMove::run_table() {
     constexpr int states = 1 << Width, half = states / 2;
     // Integers carry the number of ones in their low 8 bits: fewest ones among equal costs.
     constexpr bool count_ones = std::is_same_v<Number, Cost>;
@@ -105,6 +105,7 @@ void BinaryMove::run_table() {
     }
 
     auto state = static_cast<int>(std::min_element(best, best + states) - best);
+    const auto change = static_cast<Cost>(best[state]);
     for (int r = rows; r-- > 0;) {
         for (int c = Width; c-- > 0;) {
             best -= states;
@@ -117,6 +118,7 @@ void BinaryMove::run_table() {
             state = from_1 < from_0 ? s | half : s;
         }
     }
+    return count_ones ? change >> 8 : change;  // the count of ones is below
 }
 
 }  // namespace comix::gridcut

@@ -23,11 +23,21 @@ void for_each_neighbour(const FixedGrid& grid, int site, const Visit& visit) {
 }  // namespace
 
 void Survivors::reset(const FixedGrid& grid) {
-    labels_.resize(static_cast<std::size_t>(grid.sites()));
-    for (auto& labels : labels_) {
-        labels.resize(static_cast<std::size_t>(grid.labels()));
-        std::iota(labels.begin(), labels.end(), 0);
-    }
+    stride_ = grid.labels();
+    const auto sites = static_cast<std::size_t>(grid.sites());
+    counts_.assign(sites, stride_);
+    labels_.resize(sites * static_cast<std::size_t>(stride_));
+    for (std::size_t p = 0; p < sites; ++p)
+        std::iota(labels_.data() + p * static_cast<std::size_t>(stride_),
+                  labels_.data() + (p + 1) * static_cast<std::size_t>(stride_), 0);
+}
+
+template <class Keep>
+void Survivors::keep_if(int site, const Keep& keep) {
+    Label* labels = labels_.data() + std::int64_t{site} * stride_;
+    int& count = counts_[static_cast<std::size_t>(site)];
+    count = static_cast<int>(
+        std::remove_if(labels, labels + count, [&](Label a) { return !keep(a); }) - labels);
 }
 
 void Survivors::strike_quick(const FixedGrid& grid) {
@@ -60,11 +70,8 @@ void Survivors::strike_quick(const FixedGrid& grid) {
             }
         });
         const Cost* unary = grid.unary(p);  // its minimum is 0
-        auto& labels = labels_[static_cast<std::size_t>(p)];
         const auto best = static_cast<Label>(std::min_element(unary, unary + n_labels) - unary);
-        labels.erase(std::remove_if(labels.begin(), labels.end(),
-                                    [&](Label a) { return a != best && unary[a] >= reach; }),
-                     labels.end());
+        keep_if(p, [&](Label a) { return a == best || unary[a] < reach; });
     }
 }
 
@@ -80,23 +87,22 @@ Cost Survivors::smallest_advantage(const FixedGrid& grid, int site, Label a, Lab
 }
 
 bool Survivors::strike_site(const FixedGrid& grid, int site, int rivals) {
-    auto& labels = labels_[static_cast<std::size_t>(site)];
-    if (labels.size() == 1) return false;
+    if (count(site) == 1) return false;
     const Cost* unary = grid.unary(site);
-    std::vector<Label> by_unary(labels);
-    std::stable_sort(by_unary.begin(), by_unary.end(),
+    by_unary_.assign(at(site).begin(), at(site).end());
+    std::stable_sort(by_unary_.begin(), by_unary_.end(),
                      [&](Label a, Label b) { return unary[a] < unary[b]; });
     bool changed = false;
     // The dearest labels go first; a label already struck off strikes nothing.
-    for (std::size_t k = by_unary.size(); k-- > 0 && by_unary.size() > 1;) {
-        const Label a = by_unary[k];
+    for (std::size_t k = by_unary_.size(); k-- > 0 && by_unary_.size() > 1;) {
+        const Label a = by_unary_[k];
         const std::size_t candidates =
-            rivals > 0 ? std::min<std::size_t>(static_cast<std::size_t>(rivals), by_unary.size())
-                       : by_unary.size();
+            rivals > 0 ? std::min(static_cast<std::size_t>(rivals), by_unary_.size())
+                       : by_unary_.size();
         for (std::size_t j = 0; j < candidates; ++j) {
-            if (j == k || smallest_advantage(grid, site, a, by_unary[j]) < 0) continue;
-            by_unary.erase(by_unary.begin() + static_cast<std::ptrdiff_t>(k));
-            labels.erase(std::find(labels.begin(), labels.end(), a));
+            if (j == k || smallest_advantage(grid, site, a, by_unary_[j]) < 0) continue;
+            by_unary_.erase(by_unary_.begin() + static_cast<std::ptrdiff_t>(k));
+            keep_if(site, [a](Label b) { return b != a; });
             changed = true;
             break;
         }
@@ -112,8 +118,7 @@ void Survivors::strike_thoroughly(const FixedGrid& grid, int rivals) {
 }
 
 bool Survivors::single() const {
-    return std::all_of(labels_.begin(), labels_.end(),
-                       [](const auto& labels) { return labels.size() == 1; });
+    return std::all_of(counts_.begin(), counts_.end(), [](int count) { return count == 1; });
 }
 
 }  // namespace comix::gridcut

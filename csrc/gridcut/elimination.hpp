@@ -29,14 +29,32 @@ class Survivors {
     void strike_thoroughly(const FixedGrid& grid, int rivals = 0);
 
     // The surviving labels of a site, ascending.
-    const std::vector<Label>& at(int site) const { return labels_[static_cast<std::size_t>(site)]; }
+    struct Labels {
+        const Label* first;
+        int count;
+
+        const Label* begin() const { return first; }
+        const Label* end() const { return first + count; }
+        Label operator[](int k) const { return first[k]; }
+    };
+    Labels at(int site) const {
+        return {labels_.data() + std::int64_t{site} * stride_,
+                counts_[static_cast<std::size_t>(site)]};
+    }
+    int count(int site) const { return counts_[static_cast<std::size_t>(site)]; }
     bool single() const;
 
   private:
     bool strike_site(const FixedGrid& grid, int site, int rivals);
     Cost smallest_advantage(const FixedGrid& grid, int site, Label a, Label b) const;
 
-    std::vector<std::vector<Label>> labels_;  // [sites], ascending
+    template <class Keep>
+    void keep_if(int site, const Keep& keep);
+
+    int stride_ = 0;             // labels of the problem
+    std::vector<Label> labels_;  // [sites, stride], the survivors first
+    std::vector<int> counts_;    // [sites]
+    std::vector<Label> by_unary_;
 };
 
 }  // namespace comix::gridcut

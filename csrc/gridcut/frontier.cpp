@@ -30,7 +30,7 @@ struct Orientation {
 template <class Visit>
 void for_each_step(const Orientation& view, const Survivors& survivors, const Visit& visit) {
     const auto count = [&](int r, int c) -> double {
-        return r < 0 ? 1.0 : static_cast<double>(survivors.at(view.site(r, c)).size());
+        return r < 0 ? 1.0 : static_cast<double>(survivors.count(view.site(r, c)));
     };
     for (int r = 0; r < view.rows(); ++r) {
         for (int c = 0; c < view.columns(); ++c) {
@@ -67,7 +67,11 @@ FrontierPlan plan_frontier(const FixedGrid& grid, const Survivors& survivors) {
 void FrontierCut::solve(const FixedGrid& grid, const Survivors& survivors, const FrontierPlan& plan,
                         Label* labels) {
     const Orientation view{grid, plan.transposed};
-    static const std::vector<Label> nothing{0};  // the row above the first one
+    static constexpr Label nothing = 0;  // the row above the first one
+    const auto labels_at = [&](int r, int c) {
+        return r < 0 ? Survivors::Labels{&nothing, 1} : survivors.at(view.site(r, c));
+    };
+    const auto size = [](int count) { return static_cast<std::size_t>(count); };
 
     std::size_t states_total = 0;
     for_each_step(view, survivors, [&](int, int, double high, double low, double, double entering) {
@@ -84,17 +88,16 @@ void FrontierCut::solve(const FixedGrid& grid, const Survivors& survivors, const
             const int p = view.site(r, c);
             const auto high = static_cast<std::size_t>(high_states);
             const auto low = static_cast<std::size_t>(low_states);
-            const auto& entering = survivors.at(p);
-            const auto& leaving = r ? survivors.at(view.site(r - 1, c)) : nothing;
-            const auto* lefts = c ? &survivors.at(view.site(r, c - 1)) : nullptr;
-            next_.resize(high * entering.size() * low);
+            const auto entering = survivors.at(p), leaving = labels_at(r - 1, c);
+            next_.resize(high * size(entering.count) * low);
 
             for (std::size_t h = 0; h < high; ++h) {
-                for (std::size_t e = 0; e < entering.size(); ++e) {
-                    Cost* to = next_.data() + (h * entering.size() + e) * low;
-                    std::uint16_t* from = choice + (h * entering.size() + e) * low;
-                    for (std::size_t k = 0; k < leaving.size(); ++k) {
-                        const Cost* old = best_.data() + (h * leaving.size() + k) * low;
+                for (int e = 0; e < entering.count; ++e) {
+                    const std::size_t block = (h * size(entering.count) + size(e)) * low;
+                    Cost* to = next_.data() + block;
+                    std::uint16_t* from = choice + block;
+                    for (int k = 0; k < leaving.count; ++k) {
+                        const Cost* old = best_.data() + (h * size(leaving.count) + size(k)) * low;
                         const Cost edge =
                             r ? view.along(view.site(r - 1, c), leaving[k], entering[e]) : 0;
                         for (std::size_t s = 0; s < low; ++s) {
@@ -105,13 +108,15 @@ void FrontierCut::solve(const FixedGrid& grid, const Survivors& survivors, const
                         }
                     }
                     Cost step = grid.unary(p)[entering[e]];
-                    if (lefts)
-                        step += view.across(view.site(r, c - 1), (*lefts)[h % lefts->size()],
-                                            entering[e]);
+                    if (c) {
+                        const int left = view.site(r, c - 1);
+                        const auto digit = static_cast<int>(h % size(survivors.count(left)));
+                        step += view.across(left, survivors.at(left)[digit], entering[e]);
+                    }
                     for (std::size_t s = 0; s < low; ++s) to[s] += step;
                 }
             }
-            choice += high * entering.size() * low;
+            choice += high * size(entering.count) * low;
             best_.swap(next_);
         });
 
@@ -121,20 +126,16 @@ void FrontierCut::solve(const FixedGrid& grid, const Survivors& survivors, const
         static_cast<std::size_t>(std::min_element(best_.begin(), best_.end()) - best_.begin());
     for (int r = rows; r-- > 0;) {
         for (int c = columns; c-- > 0;) {
-            std::size_t low = 1;
-            for (int k = c + 1; k < columns; ++k)
-                low *= r ? survivors.at(view.site(r - 1, k)).size() : 1;
-            const int p = view.site(r, c);
-            const auto& entering = survivors.at(p);
-            std::size_t high = 1;
-            for (int k = 0; k < c; ++k) high *= survivors.at(view.site(r, k)).size();
-            choice -= high * entering.size() * low;
+            std::size_t low = 1, high = 1;
+            for (int k = c + 1; k < columns; ++k) low *= size(labels_at(r - 1, k).count);
+            for (int k = 0; k < c; ++k) high *= size(labels_at(r, k).count);
+            const auto entering = labels_at(r, c);
+            choice -= high * size(entering.count) * low;
 
-            const std::size_t s = state % low, e = state / low % entering.size();
-            const std::size_t h = state / low / entering.size();
-            labels[p] = entering[e];
-            const std::size_t leaving = r ? survivors.at(view.site(r - 1, c)).size() : 1;
-            state = (h * leaving + choice[state]) * low + s;
+            const std::size_t s = state % low, e = state / low % size(entering.count);
+            const std::size_t h = state / low / size(entering.count);
+            labels[view.site(r, c)] = entering[static_cast<int>(e)];
+            state = (h * size(labels_at(r - 1, c).count) + choice[state]) * low + s;
         }
     }
 }

@@ -121,16 +121,15 @@ bool GridCutter::exact(const GridProblem& problem, const Options& options, Label
         frontier_.solve(grid_, survivors_, plan, labels);
         return true;
     }
-    require(
-        !insist,
+    if (!insist) return false;
+    throw InvalidArgument(
         "method: 'exact' needs binary submodular energies or a label distance convex in |i - j| "
         "with weights >= 0 (any size), or a narrow grid: this one (" +
-            std::to_string(problem.height) + " x " + std::to_string(problem.width) + ", " +
-            std::to_string(problem.labels) + " labels) would take " +
-            text("%.3g MiB of memory (limit %.3g)", plan.bytes / 1048576, kExactBytes / 1048576) +
-            text(" and %.3g steps (limit %.3g)", plan.steps, kExactSteps) +
-            "; use method='auto' or 'expansion'");
-    return false;
+        std::to_string(problem.height) + " x " + std::to_string(problem.width) + ", " +
+        std::to_string(problem.labels) + " labels) would take " +
+        text("%.3g MiB of memory (limit %.3g)", plan.bytes / 1048576, kExactBytes / 1048576) +
+        text(" and %.3g steps (limit %.3g)", plan.steps, kExactSteps) +
+        "; use method='auto' or 'expansion'");
 }
 
 bool GridCutter::solve(const GridProblem& problem, const Options& options, bool has_init,

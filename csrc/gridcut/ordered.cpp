@@ -41,10 +41,10 @@ bool OrderedCut::applies(const GridProblem& problem) {
             const double d = mixed_difference(problem.pairwise, labels, k, m);
             monge &= d <= slack;
             inverse &= d >= -slack;
+            if (!monge && !inverse) return false;
         }
     }
     if (monge && inverse) return true;
-    if (!monge && !inverse) return false;
     const auto all = [&](const EdgeWeights& weights, std::int64_t edges) {
         if (!weights.data) edges = std::min<std::int64_t>(edges, 1);
         for (std::int64_t e = 0; e < edges; ++e)
