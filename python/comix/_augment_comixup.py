@@ -6,7 +6,7 @@ import torch
 
 from comix import _checks as checks
 from comix import _native as native
-from comix._mixers import MixResult, check_batch, check_generator, draw_dirichlet
+from comix._mixers import Mixer, check_generator, draw_dirichlet
 from comix.comixup import THRESHOLDS, comixup_labels
 from comix.mixing import MixPlan
 from comix.saliency import pool_saliency
@@ -55,7 +55,7 @@ def compatibility_of(distance: torch.Tensor, omega: float) -> torch.Tensor:
     return torch.where(total > 0, (1 - omega) * eye + omega * far, eye)
 
 
-class CoMixup:
+class CoMixup(Mixer):
     """Mix a batch jointly: every output gathers salient blocks of several inputs, outputs stay diverse.
 
     Kim, Choo, Jeong & Song, "Co-Mixup: saliency guided joint mixup with supermodular diversity", ICLR 2021.
@@ -188,28 +188,5 @@ class CoMixup:
             results.append((labels + first).flatten(0, 1))
         return torch.cat(results)
 
-    def __call__(
-        self,
-        images: torch.Tensor,
-        targets: torch.Tensor,
-        *,
-        saliency: torch.Tensor | None = None,
-        model: torch.nn.Module | None = None,
-    ) -> MixResult:
-        """Mix a batch.
-
-        Args:
-            images: ``[B, C, H, W]``, any float dtype or uint8, any B >= 1; read only.
-            targets: ``[B]`` class indices or ``[B, K]`` soft labels.
-            saliency: ``[B, H, W]`` maps >= 0.
-            model: takes the saliency from this model's input gradient (:func:`comix.input_saliency`).
-                Neither: :func:`comix.spectral_residual`.
-
-        Returns:
-            MixResult: images ``[B, C, H, W]``, targets float32 ``[B, K]``, plan, saliency.
-
-        Raises:
-            TypeError, ValueError: an argument of a wrong type, shape or value; the text names it.
-        """
-        batch = check_batch(images, targets, self.num_classes, saliency, model)
-        return batch.mixed_by(MixPlan.from_labels(self.labels(batch.saliency)))
+    def _plan_batch(self, images: torch.Tensor, saliency: torch.Tensor) -> MixPlan:
+        return MixPlan.from_labels(self.labels(saliency))

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 
 from comix import _checks as checks
-from comix._mixers import MixResult, check_batch, check_generator, draw_dirichlet
+from comix._mixers import Mixer, check_generator, draw_dirichlet
 from comix.mixing import MixPlan
 from comix.puzzlemix import puzzlemix_mask
 from comix.saliency import pool_saliency
 from comix.transport import transport_plan
 
 
-class PuzzleMix:
+class PuzzleMix(Mixer):
     """Mix each sample with a partner: salient blocks of both survive, and move to where they fit.
 
     Kim, Choo & Song, "Puzzle Mix: exploiting saliency and local statistics for optimal mixup", ICML 2020.
@@ -153,29 +153,6 @@ class PuzzleMix:
         """Blocks that move per mask block, along one axis of mask blocks of this many pixels."""
         return 1 if self.transport_size is None else max(1, block // self.transport_size)
 
-    def __call__(
-        self,
-        images: torch.Tensor,
-        targets: torch.Tensor,
-        *,
-        saliency: torch.Tensor | None = None,
-        model: torch.nn.Module | None = None,
-    ) -> MixResult:
-        """Mix a batch.
-
-        Args:
-            images: ``[B, C, H, W]``, any float dtype or uint8, any B >= 1; read only.
-            targets: ``[B]`` class indices or ``[B, K]`` soft labels.
-            saliency: ``[B, H, W]`` maps >= 0.
-            model: takes the saliency from this model's input gradient (:func:`comix.input_saliency`).
-                Neither: :func:`comix.spectral_residual`.
-
-        Returns:
-            MixResult: images ``[B, C, H, W]``, targets float32 ``[B, K]``, plan, saliency.
-
-        Raises:
-            TypeError, ValueError: an argument of a wrong type, shape or value; the text names it.
-        """
-        batch = check_batch(images, targets, self.num_classes, saliency, model)
+    def _plan_batch(self, images: torch.Tensor, saliency: torch.Tensor) -> MixPlan:
         grid, index, lam = self.draw(images.shape[0], images.shape[2], images.shape[3])
-        return batch.mixed_by(self.plan(batch.images, batch.saliency, index, lam, grid))
+        return self.plan(images, saliency, index, lam, grid)

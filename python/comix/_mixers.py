@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -35,38 +36,55 @@ class MixResult:
         yield self.targets
 
 
-@dataclass(frozen=True)
-class Batch:
-    """A checked batch."""
+class Mixer(abc.ABC):
+    """An augmentation: checks a batch, finds its saliency, and mixes by the plan that a subclass makes."""
 
-    images: torch.Tensor  # [B, C, H, W]
-    targets: torch.Tensor  # [B, K] float32
-    saliency: torch.Tensor  # [B, H, W]
+    num_classes: int | None
 
-    def mixed_by(self, plan: MixPlan) -> MixResult:
-        return MixResult(plan.mix(self.images), plan.mix_targets(self.targets), plan, self.saliency)
+    @abc.abstractmethod
+    def _plan_batch(self, images: torch.Tensor, saliency: torch.Tensor) -> MixPlan:
+        """The plan for checked images ``[B, C, H, W]`` and saliency ``[B, H, W]``; may draw."""
 
+    def __call__(
+        self,
+        images: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        saliency: torch.Tensor | None = None,
+        model: torch.nn.Module | None = None,
+    ) -> MixResult:
+        """Mix a batch.
 
-def check_batch(
-    images: Any, targets: Any, num_classes: int | None, saliency: Any, model: torch.nn.Module | None
-) -> Batch:
-    """Checks the arguments of an augmentation's call and finds the saliency to use."""
-    checks.check_images(images)
-    soft = soft_targets(targets, num_classes)
-    if soft.shape[0] != images.shape[0]:
-        checks.fail("targets", f"{images.shape[0]} rows, one per image", str(soft.shape[0]))
-    checks.check_same_device({"images": images, "targets": soft})
-    if saliency is not None and model is not None:
-        checks.fail("saliency, model", "at most one of the two", "both")
-    if saliency is not None:
-        checks.check_saliency(saliency, images)
-        checks.check_same_device({"images": images, "saliency": saliency})
-        return Batch(images, soft, saliency.detach())
-    if model is not None:
-        maps = input_saliency(model, images, targets)
-        assert isinstance(maps, torch.Tensor)  # a pair only with return_loss
-        return Batch(images, soft, maps)
-    return Batch(images, soft, spectral_residual(images))
+        Args:
+            images: ``[B, C, H, W]``, any float dtype or uint8, any B >= 1; read only.
+            targets: ``[B]`` class indices or ``[B, K]`` soft labels.
+            saliency: ``[B, H, W]`` maps >= 0.
+            model: takes the saliency from this model's input gradient (:func:`comix.input_saliency`).
+                Neither: :func:`comix.spectral_residual`.
+
+        Returns:
+            MixResult: images ``[B, C, H, W]``, targets float32 ``[B, K]``, plan, saliency.
+
+        Raises:
+            TypeError, ValueError: an argument of a wrong type, shape or value; the text names it.
+        """
+        checks.check_images(images)
+        soft = soft_targets(targets, self.num_classes)
+        if soft.shape[0] != images.shape[0]:
+            checks.fail("targets", f"{images.shape[0]} rows, one per image", str(soft.shape[0]))
+        checks.check_same_device({"images": images, "targets": soft})
+        if saliency is not None and model is not None:
+            checks.fail("saliency, model", "at most one of the two", "both")
+        if saliency is not None:
+            checks.check_saliency(saliency, images)
+            checks.check_same_device({"images": images, "saliency": saliency})
+            saliency = saliency.detach()
+        elif model is not None:
+            saliency = input_saliency(model, images, targets)
+        else:
+            saliency = spectral_residual(images)
+        plan = self._plan_batch(images, saliency)
+        return MixResult(plan.mix(images), plan.mix_targets(soft), plan, saliency)
 
 
 def check_generator(generator: Any) -> torch.Generator | None:
