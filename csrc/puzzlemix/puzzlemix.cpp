@@ -14,15 +14,22 @@ namespace {
 // One axis of the image: blocks, and equal cells inside each block.
 struct Axis {
     std::int64_t pixels, blocks, cells;  // cells per block
+    std::vector<std::int64_t> starts;    // [blocks * cells + 1] first pixel of each cell
 
     Axis(std::int64_t n, std::int64_t g, std::int64_t neighbour_size) : pixels(n), blocks(g) {
         const std::int64_t block = n / g;  // the smallest block
         cells = block / std::min(neighbour_size, block);
+        for (std::int64_t i = 0; i < blocks; ++i) {
+            const std::int64_t begin = block_start(i, pixels, blocks);
+            const std::int64_t size = block_start(i + 1, pixels, blocks) - begin;
+            for (std::int64_t k = 0; k < cells; ++k)
+                starts.push_back(begin + block_start(k, size, cells));
+        }
+        starts.push_back(pixels);
     }
-    // First pixel of cell j (0..cells) of block i.
-    std::int64_t start(std::int64_t i, std::int64_t j) const {
-        const std::int64_t begin = block_start(i, pixels, blocks);
-        return begin + block_start(j, block_start(i + 1, pixels, blocks) - begin, cells);
+    // First pixel of cell k (0..cells) of block i.
+    std::int64_t start(std::int64_t i, std::int64_t k) const {
+        return starts[static_cast<std::size_t>(i * cells + k)];
     }
 };
 
@@ -86,9 +93,12 @@ class Borders {
         const std::int64_t top = rows_.start(r, i), bottom = rows_.start(r, i + 1);
         const std::int64_t left = columns_.start(c, j), right = columns_.start(c, j + 1);
         double sum = 0;
-        for (std::int64_t y = top; y < bottom; ++y)
-            for (std::int64_t x = left; x < right; ++x)
-                sum += static_cast<double>(plane[y * columns_.pixels + x]);
+        for (std::int64_t y = top; y < bottom; ++y) {
+            const T* pixels = plane + y * columns_.pixels;
+            double row = 0;  // rows add up side by side, not one after the other
+            for (std::int64_t x = left; x < right; ++x) row += static_cast<double>(pixels[x]);
+            sum += row;
+        }
         return sum / static_cast<double>((bottom - top) * (right - left));
     }
 
