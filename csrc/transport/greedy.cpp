@@ -25,31 +25,35 @@ void Planner::solve_greedy(const Problem& problem, std::int64_t* plan) {
         }
     }
 
-    wish_.resize(static_cast<std::size_t>(n));
+    wish_.assign(static_cast<std::size_t>(n), -1);
+    winner_.resize(static_cast<std::size_t>(n));
     for (int round = 0; round < side; ++round) {
-        for (int i = 0; i < n; ++i) {
+        for (int i = 0; i < n; ++i) {  // only losers have new bids to weigh
+            if (wish_[static_cast<std::size_t>(i)] >= 0) continue;
             const float* row = bids_.data() + at(i, 0);
             wish_[static_cast<std::size_t>(i)] =
                 static_cast<int>(std::min_element(row, row + n) - row);
         }
-        winner_.assign(static_cast<std::size_t>(n), -1);
+        std::fill(winner_.begin(), winner_.end(), -1);
+        for (int i = 0; i < n; ++i) {  // the lowest bid for each position, the first of equals
+            const int j = wish_[static_cast<std::size_t>(i)];
+            int& best = winner_[static_cast<std::size_t>(j)];
+            if (best < 0 || bids_[at(i, j)] < bids_[at(best, j)]) best = i;
+        }
         for (int j = 0; j < n; ++j) {
-            // Blocks that did not choose the position count as bids of zero.
-            int best = 0;
-            float lowest = 0;
-            for (int i = 0; i < n; ++i) {
-                const float bid = wish_[static_cast<std::size_t>(i)] == j ? bids_[at(i, j)] : 0.0F;
-                if (i == 0 || bid < lowest) {
-                    best = i;
-                    lowest = bid;
-                }
-            }
-            if (wish_[static_cast<std::size_t>(best)] == j)
-                winner_[static_cast<std::size_t>(j)] = best;
+            int& best = winner_[static_cast<std::size_t>(j)];
+            if (best < 0 || bids_[at(best, j)] < 0.0F) continue;
+            // Blocks that did not choose the position count as bids of zero, in their place in the
+            // order.
+            int other = 0;
+            while (other < n && wish_[static_cast<std::size_t>(other)] == j) ++other;
+            if (other < n && (bids_[at(best, j)] > 0.0F || other < best)) best = -1;
         }
         for (int i = 0; i < n; ++i) {
-            const int j = wish_[static_cast<std::size_t>(i)];
-            if (winner_[static_cast<std::size_t>(j)] != i) bids_[at(i, j)] += 1.0F;
+            int& j = wish_[static_cast<std::size_t>(i)];
+            if (winner_[static_cast<std::size_t>(j)] == i) continue;
+            bids_[at(i, j)] += 1.0F;
+            j = -1;
         }
     }
 
