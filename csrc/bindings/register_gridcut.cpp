@@ -19,6 +19,8 @@ using gridcut::EdgeWeights;
 using gridcut::GridProblem;
 using Weights = std::variant<double, Array<double>>;  // one number, or [P, rows, columns]
 
+constexpr std::int64_t kCostsPerChunk = 256;  // some 20 microseconds of cutting
+
 // Views of a batch of problems that share the pairwise matrix.
 class Batch {
   public:
@@ -110,7 +112,7 @@ void grid_cut(const Array<double>& unary, const Array<double>& pairwise, const W
 
     const py::gil_scoped_release release;  // only views from here on
     const auto sites = static_cast<std::size_t>(batch.sites());
-    parallel_for(batch.size(), threads, [&] {
+    const auto make_worker = [&] {
         return [&, cutter = gridcut::GridCutter(),
                 scratch = std::vector<gridcut::Label>(sites)](std::int64_t i) mutable {
             const auto offset = static_cast<std::size_t>(i) * sites;
@@ -122,7 +124,9 @@ void grid_cut(const Array<double>& unary, const Array<double>& pairwise, const W
             std::copy(scratch.begin(), scratch.end(), labels_out.data + offset);
             energy_out[i] = gridcut::grid_energy(problem, labels_out.data + offset);
         };
-    });
+    };
+    const auto costs = batch.sites() * batch.labels();
+    parallel_for(batch.size(), threads, make_worker, kCostsPerChunk / costs);
 }
 
 void grid_energy(const Array<std::int64_t>& labels, const Array<double>& unary,

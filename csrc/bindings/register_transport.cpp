@@ -10,6 +10,8 @@ namespace {
 using transport::Method;
 using transport::Problem;
 
+constexpr std::int64_t kBlocksPerChunk = 1024;  // some 20 microseconds of planning
+
 Method plan_method(const std::string& name) {
     if (name == "exact") return Method::exact;
     if (name == "greedy") return Method::greedy;
@@ -47,12 +49,14 @@ void transport_plan(const Array<double>& saliency, const Array<double>& mask, do
     const Method how = plan_method(method);
 
     const py::gil_scoped_release release;  // only views from here on
-    parallel_for(saliency_view.shape[0], threads, [&] {
+    const auto make_worker = [&] {
         return [&, planner = transport::Planner()](std::int64_t b) mutable {
             const Problem problem = problem_of(saliency_view, mask_view, eps, b);
             planner.solve(problem, how, plan_out.data + b * problem.blocks());
         };
-    });
+    };
+    const std::int64_t blocks = saliency_view.shape[1] * saliency_view.shape[2];
+    parallel_for(saliency_view.shape[0], threads, make_worker, kBlocksPerChunk / blocks);
 }
 
 void transport_cost(const Array<std::int64_t>& plan, const Array<double>& saliency,
