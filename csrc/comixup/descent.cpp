@@ -1,7 +1,6 @@
 #include "comixup/descent.hpp"
 
 #include <algorithm>
-#include <numeric>
 
 #include "comixup/penalty.hpp"
 
@@ -30,8 +29,7 @@ double Descent::reach_change(int i, const Change& change) const {
 }
 
 double Descent::penalty(double reach) const {
-    if (!(reach > tau_)) return 0.0;
-    return threshold_ == Threshold::soft ? reach - tau_ : reach;
+    return penalty_at(reach, tau_, threshold_);
 }
 
 void Descent::count(const std::int64_t* labels) {
@@ -40,6 +38,8 @@ void Descent::count(const std::int64_t* labels) {
     reach_.assign(at(std::int64_t{m} * n), 0.0);
     present_.assign(at(m), {});
     std::vector<double> total(at(n), 0.0), others(at(n));
+    Compatibility compatibility;
+    compatibility.assign(partition_.compatibility, n);
     for (int o = 0; o < m; ++o) {
         double* s = shares_.data() + index(o, 0);
         add_shares(labels + std::int64_t{o} * blocks * 2, blocks, s);
@@ -50,14 +50,7 @@ void Descent::count(const std::int64_t* labels) {
     }
     for (int o = 0; o < m; ++o) {
         for (int i = 0; i < n; ++i) others[at(i)] = total[at(i)] - shares_[at(index(o, i))];
-        for (int i = 0; i < n; ++i) {
-            if (!partition_.compatibility) {
-                reach_[at(index(o, i))] = others[at(i)];
-                continue;
-            }
-            const double* row = partition_.compatibility + std::int64_t{i} * n;
-            reach_[at(index(o, i))] = std::inner_product(row, row + n, others.begin(), 0.0);
-        }
+        compatibility.multiply(others.data(), reach_.data() + index(o, 0));
     }
 }
 

@@ -55,19 +55,13 @@ void Compatibility::multiply(const double* x, double* y) const {
 void thresholded(const double* pi, const Compatibility& compatibility, int n, double tau,
                  Threshold threshold, double* reach, double* scratch, double* out) {
     compatibility.multiply(pi, reach);
-    switch (threshold) {
-        case Threshold::hard:
-            for (int i = 0; i < n; ++i) out[i] = reach[i] > tau ? reach[i] : 0.0;
-            return;
-        case Threshold::soft:
-            for (int i = 0; i < n; ++i) out[i] = reach[i] > tau ? reach[i] - tau : 0.0;
-            return;
-        case Threshold::hard_official:
-            // The indicator masks the columns of A instead of the result's rows.
-            for (int i = 0; i < n; ++i) scratch[i] = reach[i] > tau ? pi[i] : 0.0;
-            compatibility.multiply(scratch, out);
-            return;
+    if (threshold != Threshold::hard_official) {
+        for (int i = 0; i < n; ++i) out[i] = penalty_at(reach[i], tau, threshold);
+        return;
     }
+    // The indicator masks the columns of A instead of the result's rows.
+    for (int i = 0; i < n; ++i) scratch[i] = reach[i] > tau ? pi[i] : 0.0;
+    compatibility.multiply(scratch, out);
 }
 
 double objective(const Partition& part, const Settings& settings, const std::int64_t* labels) {

@@ -21,6 +21,13 @@ class Compatibility {
     std::vector<double> columns_;  // [n, n] transposed: one column of A after the other
 };
 
+// What one input pays at the reach (A pi)_i. Not for hard_official, whose penalty couples the
+// inputs.
+inline double penalty_at(double reach, double tau, Threshold threshold) {
+    if (!(reach > tau)) return 0.0;
+    return threshold == Threshold::soft ? reach - tau : reach;
+}
+
 // f(pi) of the diversity term, out [n]. reach [n] gets A pi; scratch [n].
 void thresholded(const double* pi, const Compatibility& compatibility, int n, double tau,
                  Threshold threshold, double* reach, double* scratch, double* out);

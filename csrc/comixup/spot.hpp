@@ -1,8 +1,8 @@
 // Where an image's saliency is: the window with the largest sum.
 //
 // Co-Mixup prefers partners whose salient spots are far apart; a spot is the top left pixel of the
-// most salient window, the first in row-major order among equals. Cost: (window rows + window
-// columns) additions per pixel, in double.
+// most salient window, the first in row-major order among equals.
+// Cost: (window rows + window columns) additions per pixel, in double.
 #pragma once
 
 #include <cstdint>

@@ -8,8 +8,8 @@
 // repeats. The two weights of a block sum
 // to 1; a block with one weight 0, or twice the same source, is taken whole: copied bit for bit.
 // Blends are computed in float (double for double images) and rounded to nearest for integers and
-// half types. Cost: one read and one write per output pixel (two reads in blends), no
-// intermediates.
+// half types.
+// Cost: one read and one write per output pixel (two reads in blends), no intermediates.
 #pragma once
 
 #include <cstdint>
