@@ -21,20 +21,22 @@ constexpr Cost kInfinity = Cost{1} << 61;  // above every sum of costs; adding o
 
 class FixedPoint {
   public:
-    // `magnitude`: an upper bound of the absolute value of every sum that will be formed.
-    explicit FixedPoint(double magnitude) {
+    // `magnitude`: an upper bound of the absolute value of every sum that will be formed; scaled,
+    // it stays below 2^bits.
+    explicit FixedPoint(double magnitude, int bits = kCostBits) {
         require(
             std::isfinite(magnitude),
             "costs: expected a sum of magnitudes that float64 can hold, got one that overflows");
         int exponent = 0;
         if (magnitude > 0) std::frexp(magnitude, &exponent);  // magnitude < 2^exponent
-        shift_ = kCostBits - exponent;
+        shift_ = bits - exponent;
         // Two factors, since 2^shift itself may exceed the range of a double.
         first_ = std::ldexp(1.0, shift_ / 2);
         second_ = std::ldexp(1.0, shift_ - shift_ / 2);
     }
 
-    Cost operator()(double value) const { return std::llrint(value * first_ * second_); }
+    Cost operator()(double value) const { return std::llrint(scaled(value)); }
+    double scaled(double value) const { return value * first_ * second_; }
 
     // The scale is 2^shift().
     int shift() const { return shift_; }

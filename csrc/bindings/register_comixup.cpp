@@ -111,9 +111,12 @@ void comixup_labels(const Array<double>& cost, const std::optional<Array<double>
     std::int64_t* results = starts > 1 ? tried.data() : labels_out.data;
     parallel_for(count * starts, threads, [&] {
         return [&, labeller = comixup::Labeller()](std::int64_t job) mutable {
-            objectives[static_cast<std::size_t>(job)] =
-                labeller.solve(partitions[job / starts], settings, init_view.data + job * cells,
-                               results + job * cells * 2);
+            const Partition partition = partitions[job / starts];
+            std::int64_t* result = results + job * cells * 2;
+            labeller.solve(partition, settings, init_view.data + job * cells, result);
+            if (starts > 1)
+                objectives[static_cast<std::size_t>(job)] =
+                    comixup::objective(partition, settings, result);
         };
     });
     if (starts == 1) return;

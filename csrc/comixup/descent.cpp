@@ -37,28 +37,32 @@ void Descent::count(const std::int64_t* labels) {
     shares_.assign(at(std::int64_t{m} * n), 0.0);
     reach_.assign(at(std::int64_t{m} * n), 0.0);
     present_.assign(at(m), {});
-    std::vector<double> total(at(n), 0.0), others(at(n));
+    std::vector<double> share(at(n)), total(at(n), 0.0), all_reach(at(n)), reach(at(n));
     Compatibility compatibility;
     compatibility.assign(partition_.compatibility, n);
     for (int o = 0; o < m; ++o) {
-        double* s = shares_.data() + index(o, 0);
-        add_shares(labels + std::int64_t{o} * blocks * 2, blocks, s);
+        std::fill(share.begin(), share.end(), 0.0);
+        add_shares(labels + std::int64_t{o} * blocks * 2, blocks, share.data());
         for (int i = 0; i < n; ++i) {
-            total[at(i)] += s[i];
-            if (s[i] > 0) present_[at(o)].push_back(i);
+            total[at(i)] += share[at(i)];
+            shares_[at(index(o, i))] = share[at(i)];
+            if (share[at(i)] > 0) present_[at(o)].push_back(i);
         }
     }
+    compatibility.multiply(total.data(), all_reach.data());
     for (int o = 0; o < m; ++o) {
-        for (int i = 0; i < n; ++i) others[at(i)] = total[at(i)] - shares_[at(index(o, i))];
-        compatibility.multiply(others.data(), reach_.data() + index(o, 0));
+        reach = all_reach;
+        for (const int i : present_[at(o)])
+            compatibility.add_column(i, -shares_[at(index(o, i))], reach.data());
+        for (int i = 0; i < n; ++i) reach_[at(index(o, i))] = reach[at(i)];
     }
+    find_overused();
 }
 
-// Some output pays for showing the input.
-bool Descent::overused(std::int64_t input) const {
+void Descent::find_overused() {
+    overused_.assign(at(partition_.inputs), 0);
     for (int o = 0; o < partition_.outputs; ++o)
-        if (shares_[at(index(o, input))] > 0 && reach_[at(index(o, input))] > tau_) return true;
-    return false;
+        for (const int i : present_[at(o)]) overused_[at(i)] |= reach_[at(index(o, i))] > tau_;
 }
 
 // Change of what the other outputs pay.
@@ -98,20 +102,25 @@ double Descent::local_change(const std::int64_t* output_labels, int block,
 
 void Descent::apply(const Change& change) {
     const int n = partition_.inputs;
-    double* s = shares_.data() + index(change.output, 0);
-    s[change.to] += 1.0;
-    s[change.a] -= 0.5;
-    s[change.b] -= 0.5;
+    const auto share = [&](std::int64_t i) -> double& {
+        return shares_[at(index(change.output, i))];
+    };
+    share(change.to) += 1.0;
+    share(change.a) -= 0.5;
+    share(change.b) -= 0.5;
     auto& present = present_[at(change.output)];
     present.clear();
     for (int i = 0; i < n; ++i)
-        if (s[i] > 0) present.push_back(i);
+        if (share(i) > 0) present.push_back(i);
     for (int i = 0; i < n; ++i) {
         const double moved = reach_change(i, change);
         if (moved == 0.0) continue;
-        for (int o = 0; o < partition_.outputs; ++o)
-            if (o != change.output) reach_[at(index(o, i))] += moved;
+        double* reach = reach_.data() + index(0, i);
+        const double own = reach[change.output];
+        for (int o = 0; o < partition_.outputs; ++o) reach[o] += moved;
+        reach[change.output] = own;
     }
+    find_overused();
 }
 
 bool Descent::pass(std::int64_t* labels) {
@@ -121,7 +130,7 @@ bool Descent::pass(std::int64_t* labels) {
         std::int64_t* output_labels = labels + std::int64_t{o} * blocks * 2;
         for (int p = 0; p < blocks; ++p) {
             std::int64_t* label = output_labels + 2 * p;
-            if (!overused(label[0]) && !overused(label[1])) continue;
+            if (!overused_[at(label[0])] && !overused_[at(label[1])]) continue;
             Change change{o, label[0], label[1], -1};
             const double relief = others_change(change);
             candidates_.clear();

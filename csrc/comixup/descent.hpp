@@ -33,23 +33,22 @@ class Descent {
 
     void count(const std::int64_t* labels);
     bool pass(std::int64_t* labels);
-    bool overused(std::int64_t input) const;
+    void find_overused();
     double compatibility(int i, std::int64_t j) const;
     double reach_change(int i, const Change& change) const;
     double penalty(double reach) const;
     double others_change(const Change& change) const;
     double local_change(const std::int64_t* output_labels, int block, const Change& change) const;
     void apply(const Change& change);
-    std::int64_t index(int o, std::int64_t i) const {
-        return std::int64_t{o} * partition_.inputs + i;
-    }
+    std::int64_t index(int o, std::int64_t i) const { return i * partition_.outputs + o; }
 
     Partition partition_;
     Threshold threshold_ = Threshold::hard;
     double beta_ = 0, gamma_ = 0, tau_ = 0;  // scaled by the number of blocks
-    std::vector<double> shares_;             // [m, n] blocks of each input in each output
-    std::vector<double> reach_;              // [m, n] A times the shares of the other outputs
+    std::vector<double> shares_;             // [n, m] blocks of each input in each output
+    std::vector<double> reach_;              // [n, m] A times the shares of the other outputs
     std::vector<std::vector<int>> present_;  // [m] inputs in each output
+    std::vector<std::uint8_t> overused_;     // [n] some output pays for showing the input
     std::vector<double> local_;              // [n] change inside the output, by candidate
     std::vector<int> candidates_;
 };

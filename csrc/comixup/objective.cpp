@@ -4,22 +4,19 @@
 
 namespace comix::comixup {
 
-double squared_distance(const std::int64_t* a, const std::int64_t* b) {
-    const auto half_product = [](const std::int64_t* x, const std::int64_t* y) {
-        return 0.25 * ((x[0] == y[0]) + (x[0] == y[1]) + (x[1] == y[0]) + (x[1] == y[1]));
-    };
-    return half_product(a, a) + half_product(b, b) - 2 * half_product(a, b);
-}
-
 double unary_and_smoothness(const Partition& part, double beta, const std::int64_t* labels) {
     const int blocks = part.blocks(), w = part.width;
     double unary = 0, smoothness = 0;
     for (int o = 0; o < part.outputs; ++o, labels += 2 * blocks) {
-        for (int p = 0; p < blocks; ++p) {
+        for (int p = 0, right_end = w - 1; p < blocks; ++p) {
             const std::int64_t* here = labels + 2 * p;
             unary += 0.5 * (part.cost[here[0] * blocks + p] + part.cost[here[1] * blocks + p]);
             if (p + w < blocks) smoothness += squared_distance(here, here + 2 * w);
-            if ((p + 1) % w != 0) smoothness += squared_distance(here, here + 2);
+            if (p != right_end) {
+                smoothness += squared_distance(here, here + 2);
+            } else {
+                right_end += w;
+            }
         }
     }
     return unary + 0.5 * beta * smoothness;

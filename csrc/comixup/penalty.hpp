@@ -15,6 +15,18 @@ class Compatibility {
     bool identity() const { return columns_.empty(); }
     // y = A x, every sum in ascending order of x's entries.
     void multiply(const double* x, double* y) const;
+    // y += factor * A[:, j]
+    void add_column(int j, double factor, double* y) const {
+        if (identity()) {
+            y[j] += factor;
+            return;
+        }
+        const double* column = columns_.data() + std::int64_t{j} * n_;
+        for (int i = 0; i < n_; ++i) y[i] += factor * column[i];
+    }
+    double entry(int i, int j) const {
+        return identity() ? i == j : columns_[static_cast<std::size_t>(j * n_ + i)];
+    }
 
   private:
     int n_ = 0;
@@ -36,7 +48,13 @@ void thresholded(const double* pi, const Compatibility& compatibility, int n, do
 double unary_and_smoothness(const Partition& partition, double beta, const std::int64_t* labels);
 
 // |z_p - z_q|^2 of two blocks, each half `a[0]`, half `a[1]`.
-double squared_distance(const std::int64_t* a, const std::int64_t* b);
+inline double squared_distance(const std::int64_t* a, const std::int64_t* b) {
+    if (a[0] == a[1] && b[0] == b[1]) return a[0] == b[0] ? 0.0 : 2.0;
+    const auto half_product = [](const std::int64_t* x, const std::int64_t* y) {
+        return 0.25 * ((x[0] == y[0]) + (x[0] == y[1]) + (x[1] == y[0]) + (x[1] == y[1]));
+    };
+    return half_product(a, a) + half_product(b, b) - 2 * half_product(a, b);
+}
 
 // Adds the shares (in blocks) of one output's labels [blocks, 2].
 void add_shares(const std::int64_t* labels, int blocks, double* shares);

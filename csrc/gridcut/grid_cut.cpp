@@ -20,18 +20,6 @@ std::string text(const char* format, double a, double b) {
     return buffer;
 }
 
-bool all_integers(const GridProblem& problem) {
-    const auto integers = [](const double* values, std::int64_t count) {
-        return std::all_of(values, values + count, [](double x) { return x == std::floor(x); });
-    };
-    const std::int64_t h = problem.height, w = problem.width, l = problem.labels;
-    const auto weights = [&](const EdgeWeights& weight, std::int64_t edges) {
-        return weight.data ? integers(weight.data, edges) : integers(&weight.uniform, 1);
-    };
-    return integers(problem.pairwise, l * l) && weights(problem.weight_v, (h - 1) * w) &&
-           weights(problem.weight_h, h * (w - 1)) && integers(problem.unary, h * w * l);
-}
-
 }  // namespace
 
 void GridCutter::start_at_unary_minimum(Label* labels) const {
@@ -57,7 +45,7 @@ bool GridCutter::swap(const GridProblem& problem, const Options& options, bool h
                       Label* labels) {
     if (!has_init) start_at_zero(labels);
     const bool proven = moves_.swap(grid_, options.max_sweeps, labels);
-    if (has_init || proven || !options.thorough || all_integers(problem)) return proven;
+    if (has_init || proven || !options.thorough || problem.all_integers()) return proven;
     try_again(labels, [&](Label* second) {
         start_at_unary_minimum(second);
         moves_.swap(grid_, options.max_sweeps, second);
@@ -75,7 +63,21 @@ void GridCutter::choose_candidates() {
         if (alive[static_cast<std::size_t>(a)]) candidates_.push_back(a);
 }
 
-bool GridCutter::expand(const Options& options, bool has_init, Label* labels) {
+// Improves `labels` by expansion; with `quick`, quick_ knows the problem.
+void GridCutter::expand_from(const Options& options, bool quick, Label* labels) {
+    if (quick) {
+        start_.assign(labels, labels + grid_.sites());
+        quick_.run(candidates_, options.max_sweeps, labels);
+        if (quick_.lossless() || !options.thorough) return;
+        // What rounding hid: whether the energy fell, and the last small gains.
+        if (grid_.energy(labels) > grid_.energy(start_.data()))
+            std::copy(start_.begin(), start_.end(), labels);
+    }
+    moves_.expansion(grid_, candidates_, options.max_sweeps, labels);
+}
+
+bool GridCutter::expand(const GridProblem& problem, const Options& options, bool has_init,
+                        Label* labels) {
     if (!has_init) start_at_unary_minimum(labels);
     // Two labels are one binary problem; a swap move solves it whole, submodular or not.
     if (grid_.labels() == 2) return moves_.swap(grid_, options.max_sweeps, labels);
@@ -88,12 +90,18 @@ bool GridCutter::expand(const Options& options, bool has_init, Label* labels) {
         candidates_.resize(static_cast<std::size_t>(grid_.labels()));
         std::iota(candidates_.begin(), candidates_.end(), 0);
     }
-    moves_.expansion(grid_, candidates_, options.max_sweeps, labels);
+    bool quick = grid_.sites() <= QuickExpansion::kMostSites;
+    if (quick) {
+        quick_.assign(problem);
+        // Two runs would be more than max_sweeps rounds.
+        if (options.thorough && options.max_sweeps > 0) quick = quick_.lossless();
+    }
+    expand_from(options, quick, labels);
     if (!has_init && options.thorough) {
         try_again(labels, [&](Label* second) {
             start_at_unary_minimum(second);
             std::reverse(candidates_.begin(), candidates_.end());
-            moves_.expansion(grid_, candidates_, options.max_sweeps, second);
+            expand_from(options, quick, second);
         });
     }
     return grid_.labels() == 1;
@@ -141,14 +149,14 @@ bool GridCutter::solve(const GridProblem& problem, const Options& options, bool 
         case Method::swap:
             return swap(problem, options, has_init, labels);
         case Method::expansion:
-            return expand(options, has_init, labels);
+            return expand(problem, options, has_init, labels);
         case Method::exact:
             return exact(problem, options, labels);
         case Method::automatic:
             break;
     }
     if (exact(problem, options, labels)) return true;
-    const bool proven = expand(options, has_init, labels);
+    const bool proven = expand(problem, options, has_init, labels);
     if (proven || !options.thorough) return proven;
     return moves_.swap(grid_, options.max_sweeps, labels);
 }

@@ -22,6 +22,7 @@
 #include "gridcut/moves.hpp"
 #include "gridcut/ordered.hpp"
 #include "gridcut/problem.hpp"
+#include "gridcut/quick_expansion.hpp"
 
 namespace comix::gridcut {
 
@@ -50,7 +51,8 @@ class GridCutter {
 
   private:
     bool swap(const GridProblem& problem, const Options& options, bool has_init, Label* labels);
-    bool expand(const Options& options, bool has_init, Label* labels);
+    bool expand(const GridProblem& problem, const Options& options, bool has_init, Label* labels);
+    void expand_from(const Options& options, bool quick, Label* labels);
     void choose_candidates();
     bool exact(const GridProblem& problem, const Options& options, Label* labels);
     void start_at_unary_minimum(Label* labels) const;
@@ -62,9 +64,10 @@ class GridCutter {
     FixedGrid grid_;
     Survivors survivors_;
     Moves moves_;
+    QuickExpansion quick_;
     OrderedCut ordered_;
     FrontierCut frontier_;
-    std::vector<Label> candidates_, second_;
+    std::vector<Label> candidates_, second_, start_;
 };
 
 }  // namespace comix::gridcut

@@ -11,25 +11,26 @@ namespace {
 // the 10 bits in which binary moves count sites to break ties. An energy stays below 2^51.
 constexpr double kHeadroom = 128.0;
 
-template <class Visit>
-void for_each_edge(const GridProblem& problem, const Visit& visit) {
-    const int h = problem.height, w = problem.width;
-    for (int r = 0; r + 1 < h; ++r)
-        for (int c = 0; c < w; ++c)
-            visit(r * w + c, (r + 1) * w + c, problem.weight_v[std::int64_t{r} * w + c]);
-    for (int r = 0; r < h; ++r)
-        for (int c = 0; c + 1 < w; ++c)
-            visit(r * w + c, r * w + c + 1, problem.weight_h[std::int64_t{r} * (w - 1) + c]);
-}
-
 }  // namespace
+
+bool GridProblem::all_integers() const {
+    const auto integers = [](const double* values, std::int64_t count) {
+        return std::all_of(values, values + count, [](double x) { return x == std::floor(x); });
+    };
+    const std::int64_t h = height, w = width, l = labels;
+    const auto weights = [&](const EdgeWeights& weight, std::int64_t edges) {
+        return weight.data ? integers(weight.data, edges) : integers(&weight.uniform, 1);
+    };
+    return integers(pairwise, l * l) && weights(weight_v, (h - 1) * w) &&
+           weights(weight_h, h * (w - 1)) && integers(unary, h * w * l);
+}
 
 double grid_energy(const GridProblem& problem, const std::int64_t* labels) {
     const std::int64_t l = problem.labels;
     double energy = 0.0;
     for (std::int64_t p = 0; p < std::int64_t{problem.height} * problem.width; ++p)
         energy += problem.unary[p * l + labels[p]];
-    for_each_edge(problem, [&](int p, int q, double weight) {
+    problem.for_each_edge([&](int p, int q, double weight) {
         energy += weight * problem.pairwise[labels[p] * l + labels[q]];
     });
     return energy;
@@ -39,8 +40,7 @@ void FixedGrid::assign(const GridProblem& problem) {
     height_ = problem.height;
     width_ = problem.width;
     labels_ = problem.labels;
-    uniform_ = !problem.weight_v.data && !problem.weight_h.data &&
-               problem.weight_v.uniform == problem.weight_h.uniform;
+    uniform_ = problem.uniform();
     const int n = sites();
     const std::int64_t l = labels_;
 
@@ -55,9 +55,8 @@ void FixedGrid::assign(const GridProblem& problem) {
         const double edges = 2.0 * n - height_ - width_;
         magnitude = edges * std::abs(problem.weight_v.uniform) * largest_pair;
     } else {
-        for_each_edge(problem, [&](int, int, double weight) {
-            magnitude += std::abs(weight) * largest_pair;
-        });
+        problem.for_each_edge(
+            [&](int, int, double weight) { magnitude += std::abs(weight) * largest_pair; });
     }
     for (int p = 0; p < n; ++p) {
         const auto [low, high] =
@@ -89,7 +88,7 @@ void FixedGrid::assign(const GridProblem& problem) {
         pairwise_[static_cast<std::size_t>(k)] = std::ldexp(problem.pairwise[k], -exponent);
     weight_v_.assign(static_cast<std::size_t>(n), 0.0);
     weight_h_.assign(static_cast<std::size_t>(n), 0.0);
-    for_each_edge(problem, [&](int p, int q, double weight) {
+    problem.for_each_edge([&](int p, int q, double weight) {
         auto& target = q == p + 1 && width_ > 1 ? weight_h_ : weight_v_;
         target[static_cast<std::size_t>(p)] =
             largest_pair > 0 ? std::ldexp(weight, exponent + fixed.shift()) : 0.0;

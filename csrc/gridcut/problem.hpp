@@ -31,7 +31,27 @@ struct GridProblem {
     const double* pairwise = nullptr;  // [L, L]
     EdgeWeights weight_v;              // [H-1, W]
     EdgeWeights weight_h;              // [H, W-1]
+
+    // Every edge has the same weight (weight_v.uniform).
+    bool uniform() const {
+        return !weight_v.data && !weight_h.data && weight_v.uniform == weight_h.uniform;
+    }
+    // All costs, distances and weights are whole numbers.
+    bool all_integers() const;
+    // Calls visit(first site, second site, weight).
+    template <class Visit>
+    void for_each_edge(const Visit& visit) const;
 };
+
+template <class Visit>
+void GridProblem::for_each_edge(const Visit& visit) const {
+    for (int r = 0; r + 1 < height; ++r)
+        for (int c = 0; c < width; ++c)
+            visit(r * width + c, (r + 1) * width + c, weight_v[std::int64_t{r} * width + c]);
+    for (int r = 0; r < height; ++r)
+        for (int c = 0; c + 1 < width; ++c)
+            visit(r * width + c, r * width + c + 1, weight_h[std::int64_t{r} * (width - 1) + c]);
+}
 
 // E(labels) in doubles, on the caller's numbers.
 double grid_energy(const GridProblem& problem, const std::int64_t* labels);

@@ -1,0 +1,174 @@
+#include "comixup/label_cut.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "base/errors.hpp"
+
+namespace comix::comixup {
+
+namespace {
+
+constexpr double kSoftBonus = 5e-4;     // what a soft label is cheaper than the mean of its two
+constexpr double kSoftDistance = 0.25;  // label distance of a soft label to either of its two
+
+std::size_t at(std::int64_t index) {
+    return static_cast<std::size_t>(index);
+}
+
+}  // namespace
+
+void LabelCut::begin(const Partition& partition, double beta, gridcut::Method method) {
+    partition_ = partition;
+    beta_ = beta;
+    method_ = method == gridcut::Method::automatic ? gridcut::Method::expansion : method;
+    const int h = partition.height, w = partition.width, blocks = partition.blocks();
+    const std::int64_t entries = std::int64_t{partition.inputs} * blocks;
+    rough_cost_.resize(at(entries));
+    largest_cost_ = 0.0F;
+    for (std::int64_t k = 0; k < entries; ++k) {
+        rough_cost_[at(k)] = static_cast<float>(partition.cost[k]);
+        largest_cost_ = std::max(largest_cost_, std::abs(rough_cost_[at(k)]));
+    }
+    edges_.clear();
+    for (int r = 0; r < h; ++r)
+        for (int c = 0; c < w; ++c)
+            edges_.push_back(static_cast<float>((r > 0) + (r + 1 < h) + (c > 0) + (c + 1 < w)));
+    least_.resize(at(blocks));
+    limit_.resize(at(blocks));
+    cut_labels_.resize(at(blocks));
+}
+
+void LabelCut::list_labels(const double* rho, const std::vector<Pair>& soft) {
+    all_.clear();
+    for (int i = 0; i < partition_.inputs; ++i) all_.push_back({{i, i}, rho[i]});
+    for (const Pair& pair : soft)
+        all_.push_back({pair, 0.5 * (rho[pair.i] + rho[pair.j]) - kSoftBonus});
+}
+
+// A label that is dearer at each block than the cheapest one there by all that the block's edges
+// can cost loses everywhere. (Not so when edges reward differences.) Single precision decides, with
+// a margin for its rounding: a label too many does no harm.
+void LabelCut::choose_alive() {
+    const int blocks = partition_.blocks();
+    float* least = least_.data();
+    float* limit = limit_.data();
+    // Calls visit(block, cost).
+    const auto for_each_block = [&](const Label& label, const auto& visit) {
+        const float* first = rough_cost_.data() + std::int64_t{label.inputs.i} * blocks;
+        const float* second = rough_cost_.data() + std::int64_t{label.inputs.j} * blocks;
+        const auto extra = static_cast<float>(label.extra);
+        if (first == second) {
+            for (int p = 0; p < blocks; ++p) visit(p, first[p] + extra);
+        } else {
+            for (int p = 0; p < blocks; ++p) visit(p, 0.5F * (first[p] + second[p]) + extra);
+        }
+    };
+    float largest = largest_cost_;
+    std::fill(least_.begin(), least_.end(), std::numeric_limits<float>::infinity());
+    for (const Label& label : all_) {
+        largest = std::max(largest, std::abs(static_cast<float>(label.extra)));
+        for_each_block(label, [least](int p, float cost) {
+            least[p] = cost < least[p] ? cost : least[p];
+        });
+    }
+    const auto beta = static_cast<float>(beta_);
+    const float margin = 1e-6F * (largest + 4 * beta);
+    for (int p = 0; p < blocks; ++p) limit[p] = least[p] + beta * edges_[at(p)] + margin;
+    alive_.clear();
+    for (const Label& label : all_) {
+        std::int32_t wins = 0;
+        for_each_block(label, [limit, &wins](int p, float cost) {
+            wins |= static_cast<std::int32_t>(cost <= limit[p]);
+        });
+        if (wins) alive_.push_back(label);
+    }
+}
+
+void LabelCut::price_alive() {
+    const int blocks = partition_.blocks();
+    unary_.resize(alive_.size() * at(blocks));
+    rows_.clear();
+    double* u = unary_.data();
+    for (const Label& label : alive_) {
+        const double* first = partition_.cost + std::int64_t{label.inputs.i} * blocks;
+        const double* second = partition_.cost + std::int64_t{label.inputs.j} * blocks;
+        for (int p = 0; p < blocks; ++p) u[p] = 0.5 * (first[p] + second[p]) + label.extra;
+        rows_.push_back(u);
+        u += blocks;
+    }
+}
+
+// pairwise_ between the alive labels, times `scale`.
+void LabelCut::set_distances(double scale) {
+    const std::size_t kept = alive_.size();
+    pairwise_.assign(kept * kept, scale);
+    for (std::size_t a = 0; a < kept; ++a) {
+        pairwise_[a * kept + a] = 0.0;
+        const Pair own = alive_[a].inputs;
+        if (own.i == own.j) continue;
+        for (std::size_t b = 0; b < kept; ++b) {
+            const Pair other = alive_[b].inputs;
+            if (other.i != other.j || (other.i != own.i && other.i != own.j)) continue;
+            pairwise_[a * kept + b] = pairwise_[b * kept + a] = scale * kSoftDistance;
+        }
+    }
+}
+
+void LabelCut::quick_cut() {
+    set_distances(beta_);
+    candidates_.resize(alive_.size());
+    std::iota(candidates_.begin(), candidates_.end(), 0);
+    quick_.assign({partition_.height, partition_.width, static_cast<int>(alive_.size()),
+                   rows_.data(), pairwise_.data()});
+    quick_.start_at_unary_minimum(cut_labels_.data());
+    quick_.run(candidates_, 0, cut_labels_.data());
+}
+
+void LabelCut::general_cut() {
+    set_distances(1.0);
+    const std::size_t blocks = at(partition_.blocks()), kept = alive_.size();
+    block_major_.resize(blocks * kept);
+    for (std::size_t k = 0; k < kept; ++k)
+        for (std::size_t p = 0; p < blocks; ++p) block_major_[p * kept + k] = rows_[k][p];
+    gridcut::GridProblem problem;
+    problem.height = partition_.height;
+    problem.width = partition_.width;
+    problem.labels = static_cast<int>(kept);
+    problem.unary = block_major_.data();
+    problem.pairwise = pairwise_.data();
+    problem.weight_v.uniform = problem.weight_h.uniform = beta_;
+    gridcut::Options options;
+    options.method = method_;
+    options.thorough = false;
+    cutter_.solve(problem, options, false, cut_labels_.data());
+}
+
+void LabelCut::solve(const double* rho, const std::vector<Pair>& soft, std::int64_t* labels) {
+    const int blocks = partition_.blocks();
+    list_labels(rho, soft);
+    if (method_ == gridcut::Method::swap || beta_ < 0) {  // the order of swaps counts
+        alive_ = all_;
+    } else {
+        choose_alive();
+    }
+    require(!alive_.empty(), "costs: expected sums that float32 can hold, got one that overflows");
+    price_alive();
+    if (alive_.size() == 1) {
+        std::fill(cut_labels_.begin(), cut_labels_.end(), 0);
+    } else if (method_ == gridcut::Method::expansion &&
+               blocks <= gridcut::QuickExpansion::kMostSites) {
+        quick_cut();
+    } else {
+        general_cut();
+    }
+    for (int p = 0; p < blocks; ++p) {
+        const Pair inputs = alive_[at(cut_labels_[at(p)])].inputs;
+        labels[2 * p] = inputs.i;
+        labels[2 * p + 1] = inputs.j;
+    }
+}
+
+}  // namespace comix::comixup
