@@ -92,8 +92,11 @@ inline Int4 load(const std::int32_t* from) {
 inline void store(Int4 lanes, std::int32_t* to) {
     std::memcpy(to, &lanes, sizeof lanes);
 }
-inline bool any_negative(Int4 a) {
-    return (a[0] | a[1] | a[2] | a[3]) < 0;
+// Some lane is not zero.
+inline bool any(Int4 lanes) {
+    std::uint64_t halves[2];
+    std::memcpy(halves, &lanes, sizeof halves);
+    return (halves[0] | halves[1]) != 0;
 }
 
 }  // namespace comix

@@ -16,8 +16,9 @@ std::size_t at(int index) {
 
 // Closes the sites that keep whatever the open ones do; false when nothing stays open.
 //
-// Switching costs a site at least alone + the help of its open neighbours. Passes over all sites go
-// on until no pass closes another one; none depends on order, so four sites go at once.
+// Switching costs a site at least alone + the help of its open neighbours. Passes over the open
+// sites go on until none closes another one; the result does not depend on order, so four sites go
+// at once.
 bool QuickExpansion::close_sites() {
     const int w = width_, n = sites_;
     const Int4 zero = all_lanes(0);
@@ -33,7 +34,6 @@ bool QuickExpansion::close_sites() {
                 *down_2 = down_.second.data(), *right = right_.help.data(),
                 *down = down_.help.data();
     Quick *alone = alone_.data(), *open = open_.data();
-    Int4 left_open = zero;
     for (int p = 0; p < n; p += 4) {
         const Int4 lonely = load(taking + p) + load(right_1 + p) + load(right_2 + p - 1) +
                             load(down_1 + p) + load(down_2 + p - w);
@@ -41,13 +41,17 @@ bool QuickExpansion::close_sites() {
                               load(down + p - w));
         store(lonely, alone + p);
         store(now, open + p);
-        left_open = left_open | now;
     }
     std::fill(open + n, open + n + 3, 0);  // beyond the last site, in the last vector
-    for (bool changed = true; changed && any_negative(left_open);) {
+    // Vectors without an open site are done.
+    active_.clear();
+    for (int p = 0; p < n; p += 4)
+        if (any(load(open + p))) active_.push_back(p);
+    for (bool changed = true; changed;) {
         Int4 closed = zero;
-        left_open = zero;
-        for (int p = 0; p < n; p += 4) {
+        std::size_t kept = 0;
+        for (std::size_t k = 0; k < active_.size(); ++k) {
+            const int p = active_[k];
             const Int4 before = load(open + p);
             const Int4 helped = load(alone + p) + (load(right + p) & load(open + p + 1)) +
                                 (load(right + p - 1) & load(open + p - 1)) +
@@ -55,12 +59,14 @@ bool QuickExpansion::close_sites() {
                                 (load(down + p - w) & load(open + p - w));
             const Int4 now = sign(helped) & before;
             closed = closed | (now ^ before);
-            left_open = left_open | now;
             store(now, open + p);
+            active_[kept] = p;
+            kept += any(now);
         }
-        changed = any_negative(closed);
+        active_.resize(kept);
+        changed = any(closed);
     }
-    return any_negative(left_open);
+    return !active_.empty();
 }
 
 // Solves what is open, component by component; false when one is too wide for a strip.

@@ -120,7 +120,7 @@ class QuickExpansion {
     Field alone_;         // what switching costs more when all neighbours keep
     Field open_;          // -1 where the choice depends on the neighbours, else 0
     Field choice_;        // 1 where the site switches
-    std::vector<int> component_, taken_;
+    std::vector<int> active_, component_, taken_;
     std::vector<int> row_, column_;  // [sites]
     std::vector<std::uint8_t> found_;
     StripTable strip_;
