@@ -17,6 +17,10 @@ class InvalidArgument : public std::invalid_argument {
 inline void require(bool condition, const std::string& message) {
     if (!condition) throw InvalidArgument(message);
 }
+// A fixed text costs nothing while all is well.
+inline void require(bool condition, const char* message) {
+    if (!condition) throw InvalidArgument(message);
+}
 
 // Whether all values are finite: 0 * x is 0 for finite x and NaN for the rest.
 inline bool all_finite(const double* values, std::int64_t count) {

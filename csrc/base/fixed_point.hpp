@@ -19,32 +19,44 @@ using Cost = std::int64_t;
 constexpr int kCostBits = 58;              // |any sum of costs| < 2^58
 constexpr Cost kInfinity = Cost{1} << 61;  // above every sum of costs; adding one stays in int64
 
+// Multiplies by 2^exponent, in two steps, since 2^exponent itself may exceed the range of a double.
+class PowerOfTwo {
+  public:
+    explicit PowerOfTwo(int exponent)
+        : first_(std::ldexp(1.0, exponent / 2)),
+          second_(std::ldexp(1.0, exponent - exponent / 2)) {}
+
+    double operator()(double value) const { return value * first_ * second_; }
+
+  private:
+    double first_, second_;
+};
+
 class FixedPoint {
   public:
     // `magnitude`: an upper bound of the absolute value of every sum that will be formed; scaled,
     // it stays below 2^bits.
-    explicit FixedPoint(double magnitude, int bits = kCostBits) {
-        require(
-            std::isfinite(magnitude),
-            "costs: expected a sum of magnitudes that float64 can hold, got one that overflows");
-        int exponent = 0;
-        if (magnitude > 0) std::frexp(magnitude, &exponent);  // magnitude < 2^exponent
-        shift_ = bits - exponent;
-        // Two factors, since 2^shift itself may exceed the range of a double.
-        first_ = std::ldexp(1.0, shift_ / 2);
-        second_ = std::ldexp(1.0, shift_ - shift_ / 2);
-    }
+    explicit FixedPoint(double magnitude, int bits = kCostBits)
+        : shift_(bits - exponent(magnitude)), scale_(shift_) {}
 
     Cost operator()(double value) const { return std::llrint(scaled(value)); }
-    double scaled(double value) const { return value * first_ * second_; }
+    double scaled(double value) const { return scale_(value); }
 
     // The scale is 2^shift().
     int shift() const { return shift_; }
 
   private:
+    static int exponent(double magnitude) {
+        require(
+            std::isfinite(magnitude),
+            "costs: expected a sum of magnitudes that float64 can hold, got one that overflows");
+        int exponent = 0;
+        if (magnitude > 0) std::frexp(magnitude, &exponent);  // magnitude < 2^exponent
+        return exponent;
+    }
+
     int shift_;
-    double first_;
-    double second_;
+    PowerOfTwo scale_;
 };
 
 }  // namespace comix

@@ -1,7 +1,7 @@
-// Four 32-bit integers that are added and compared at once.
+// A few numbers that are added and compared at once: four 32-bit integers or two doubles.
 //
-// GCC and Clang turn the vector type into one register on every processor; other compilers get the
-// same operations as loops.
+// GCC and Clang turn the vector types into one register on every processor; other compilers get
+// the same operations as loops.
 #pragma once
 
 #include <cstdint>
@@ -9,25 +9,49 @@
 
 namespace comix {
 
+// Lanes<Number>::Vector holds kCount numbers, Lanes<Number>::Mask as many integers of their size,
+// each 0 or -1.
+template <class Number>
+struct Lanes;
+
 #if defined(__GNUC__) || defined(__clang__)
 
 using Int4 = std::int32_t __attribute__((vector_size(16)));
+using Long2 = std::int64_t __attribute__((vector_size(16)));
+using Double2 = double __attribute__((vector_size(16)));
 
 inline Int4 least(Int4 a, Int4 b) {
     return a < b ? a : b;
 }
-// -1 where negative, else 0.
-inline Int4 sign(Int4 a) {
+inline Double2 least(Double2 a, Double2 b) {
+    return a < b ? a : b;
+}
+inline Int4 negative(Int4 a) {
     return a >> 31;
 }
+inline Long2 negative(Double2 a) {
+    return a < Double2{0, 0};
+}
+inline Int4 only(Int4 a, Int4 mask) {
+    return a & mask;
+}
+inline Double2 only(Double2 a, Long2 mask) {
+    return reinterpret_cast<Double2>(reinterpret_cast<Long2>(a) & mask);
+}
 
-// a0 b0 a1 b1 and a2 b2 a3 b3.
+// a0 b0 a1 b1 and a2 b2 a3 b3; a0 b0 and a1 b1.
 #if defined(__clang__)
 inline Int4 interleave_low(Int4 a, Int4 b) {
     return __builtin_shufflevector(a, b, 0, 4, 1, 5);
 }
 inline Int4 interleave_high(Int4 a, Int4 b) {
     return __builtin_shufflevector(a, b, 2, 6, 3, 7);
+}
+inline Double2 interleave_low(Double2 a, Double2 b) {
+    return __builtin_shufflevector(a, b, 0, 2);
+}
+inline Double2 interleave_high(Double2 a, Double2 b) {
+    return __builtin_shufflevector(a, b, 1, 3);
 }
 #else
 inline Int4 interleave_low(Int4 a, Int4 b) {
@@ -36,64 +60,115 @@ inline Int4 interleave_low(Int4 a, Int4 b) {
 inline Int4 interleave_high(Int4 a, Int4 b) {
     return __builtin_shuffle(a, b, Int4{2, 6, 3, 7});
 }
+inline Double2 interleave_low(Double2 a, Double2 b) {
+    return __builtin_shuffle(a, b, Long2{0, 2});
+}
+inline Double2 interleave_high(Double2 a, Double2 b) {
+    return __builtin_shuffle(a, b, Long2{1, 3});
+}
 #endif
 
 #else
 
-struct Int4 {
-    std::int32_t lane[4];
+template <class Number, int count>
+struct LaneArray {
+    Number lane[count];
 
-    std::int32_t operator[](int k) const { return lane[k]; }
+    Number operator[](int k) const { return lane[k]; }
+    template <class Operation>
+    friend LaneArray lane_by_lane(LaneArray a, LaneArray b, const Operation& operation) {
+        for (int k = 0; k < count; ++k) a.lane[k] = operation(a.lane[k], b.lane[k]);
+        return a;
+    }
+    friend LaneArray operator+(LaneArray a, LaneArray b) {
+        return lane_by_lane(a, b, [](Number x, Number y) { return x + y; });
+    }
+    friend LaneArray operator-(LaneArray a, LaneArray b) {
+        return lane_by_lane(a, b, [](Number x, Number y) { return x - y; });
+    }
+    friend LaneArray operator&(LaneArray a, LaneArray b) {
+        return lane_by_lane(a, b, [](Number x, Number y) { return x & y; });
+    }
+    friend LaneArray operator|(LaneArray a, LaneArray b) {
+        return lane_by_lane(a, b, [](Number x, Number y) { return x | y; });
+    }
+    friend LaneArray operator^(LaneArray a, LaneArray b) {
+        return lane_by_lane(a, b, [](Number x, Number y) { return x ^ y; });
+    }
+    friend LaneArray least(LaneArray a, LaneArray b) {
+        return lane_by_lane(a, b, [](Number x, Number y) { return x < y ? x : y; });
+    }
+    friend LaneArray interleave_low(LaneArray a, LaneArray b) {
+        LaneArray mixed;
+        for (int k = 0; k < count; ++k) mixed.lane[k] = k % 2 ? b.lane[k / 2] : a.lane[k / 2];
+        return mixed;
+    }
+    friend LaneArray interleave_high(LaneArray a, LaneArray b) {
+        for (int k = 0; k < count / 2; ++k) {
+            a.lane[k] = a.lane[k + count / 2];
+            b.lane[k] = b.lane[k + count / 2];
+        }
+        return interleave_low(a, b);
+    }
 };
 
-template <class Operation>
-Int4 lane_by_lane(Int4 a, Int4 b, const Operation& operation) {
-    for (int k = 0; k < 4; ++k) a.lane[k] = operation(a.lane[k], b.lane[k]);
+using Int4 = LaneArray<std::int32_t, 4>;
+using Long2 = LaneArray<std::int64_t, 2>;
+using Double2 = LaneArray<double, 2>;
+
+inline Int4 negative(Int4 a) {
+    for (auto& lane : a.lane) lane = lane < 0 ? -1 : 0;
     return a;
 }
-inline Int4 operator+(Int4 a, Int4 b) {
-    return lane_by_lane(a, b, [](std::int32_t x, std::int32_t y) { return x + y; });
+inline Long2 negative(Double2 a) {
+    return {a[0] < 0 ? -1 : 0, a[1] < 0 ? -1 : 0};
 }
-inline Int4 operator-(Int4 a, Int4 b) {
-    return lane_by_lane(a, b, [](std::int32_t x, std::int32_t y) { return x - y; });
+inline Int4 only(Int4 a, Int4 mask) {
+    return a & mask;
 }
-inline Int4 operator&(Int4 a, Int4 b) {
-    return lane_by_lane(a, b, [](std::int32_t x, std::int32_t y) { return x & y; });
-}
-inline Int4 operator|(Int4 a, Int4 b) {
-    return lane_by_lane(a, b, [](std::int32_t x, std::int32_t y) { return x | y; });
-}
-inline Int4 operator^(Int4 a, Int4 b) {
-    return lane_by_lane(a, b, [](std::int32_t x, std::int32_t y) { return x ^ y; });
-}
-inline Int4 least(Int4 a, Int4 b) {
-    return lane_by_lane(a, b, [](std::int32_t x, std::int32_t y) { return x < y ? x : y; });
-}
-inline Int4 sign(Int4 a) {
-    return lane_by_lane(a, a, [](std::int32_t x, std::int32_t) { return x < 0 ? -1 : 0; });
-}
-inline Int4 interleave_low(Int4 a, Int4 b) {
-    return {a.lane[0], b.lane[0], a.lane[1], b.lane[1]};
-}
-inline Int4 interleave_high(Int4 a, Int4 b) {
-    return {a.lane[2], b.lane[2], a.lane[3], b.lane[3]};
+inline Double2 only(Double2 a, Long2 mask) {
+    return {mask[0] ? a[0] : 0.0, mask[1] ? a[1] : 0.0};
 }
 
 #endif
 
-inline Int4 all_lanes(std::int32_t value) {
-    return Int4{value, value, value, value};
-}
-inline Int4 load(const std::int32_t* from) {
-    Int4 lanes;
+template <>
+struct Lanes<std::int32_t> {
+    static constexpr int kCount = 4;
+    using Vector = Int4;
+    using Mask = Int4;
+    using MaskNumber = std::int32_t;
+    static Vector all(std::int32_t value) { return Vector{value, value, value, value}; }
+};
+
+template <>
+struct Lanes<double> {
+    static constexpr int kCount = 2;
+    using Vector = Double2;
+    using Mask = Long2;
+    using MaskNumber = std::int64_t;
+    static Vector all(double value) { return Vector{value, value}; }
+};
+
+template <class Number>
+typename Lanes<Number>::Vector load(const Number* from) {
+    typename Lanes<Number>::Vector lanes;
     std::memcpy(&lanes, from, sizeof lanes);
     return lanes;
 }
-inline void store(Int4 lanes, std::int32_t* to) {
+inline Long2 load(const std::int64_t* from) {
+    Long2 lanes;
+    std::memcpy(&lanes, from, sizeof lanes);
+    return lanes;
+}
+template <class Vector, class Number>
+void store(Vector lanes, Number* to) {
     std::memcpy(to, &lanes, sizeof lanes);
 }
-// Some lane is not zero.
-inline bool any(Int4 lanes) {
+
+// Some lane of the mask is set.
+template <class Mask>
+bool any(Mask lanes) {
     std::uint64_t halves[2];
     std::memcpy(halves, &lanes, sizeof halves);
     return (halves[0] | halves[1]) != 0;

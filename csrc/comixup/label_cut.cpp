@@ -70,9 +70,8 @@ void LabelCut::choose_alive() {
     std::fill(least_.begin(), least_.end(), std::numeric_limits<float>::infinity());
     for (const Label& label : all_) {
         largest = std::max(largest, std::abs(static_cast<float>(label.extra)));
-        for_each_block(label, [least](int p, float cost) {
-            least[p] = cost < least[p] ? cost : least[p];
-        });
+        for_each_block(
+            label, [least](int p, float cost) { least[p] = cost < least[p] ? cost : least[p]; });
     }
     const auto beta = static_cast<float>(beta_);
     const float margin = 1e-6F * (largest + 4 * beta);

@@ -1,9 +1,10 @@
 // The grid cut of one Co-Mixup output, the other outputs fixed.
 //
 // Labels: every input, and the given pairs of inputs at half weight each. An input i costs
-// c[i, p] + rho[i] at block p; a pair costs the mean of its two less a small bonus. Distances are 1,
-// and 1/4 between a pair and either of its inputs (Kim et al., "Co-Mixup", ICLR 2021, algorithm 1).
-// Guarantee: the cut method's (grid_cut.hpp). Expansion, which `automatic` means here too, works in
+// c[i, p] + rho[i] at block p; a pair costs the mean of its two less a small bonus. Distances are
+// 1, and 1/4 between a pair and either of its inputs (Kim et al., "Co-Mixup", ICLR 2021, algorithm
+// 1). Guarantee: the cut method's (grid_cut.hpp). Expansion, which `automatic` means here too,
+// works in
 //   32 bits (quick_expansion.hpp): the loop around it linearises, so more digits or proven cuts
 //   bring nothing (measured: docs/performance.md).
 // Cost: blocks * labels, plus the cut over the labels that can win somewhere, typically five.
@@ -47,14 +48,14 @@ class LabelCut {
     Partition partition_;
     double beta_ = 0.0;
     gridcut::Method method_ = gridcut::Method::automatic;
-    std::vector<float> rough_cost_;           // [n, blocks]
+    std::vector<float> rough_cost_;  // [n, blocks]
     float largest_cost_ = 0.0F;
-    std::vector<float> edges_;                // [blocks] edges of the block
-    std::vector<Label> all_;                  // every label
-    std::vector<Label> alive_;                // labels that can win somewhere
-    std::vector<float> least_, limit_;        // [blocks] cheapest label; what every winner is below
-    std::vector<double> unary_;               // [alive, blocks]
-    std::vector<const double*> rows_;         // its rows
+    std::vector<float> edges_;          // [blocks] edges of the block
+    std::vector<Label> all_;            // every label
+    std::vector<Label> alive_;          // labels that can win somewhere
+    std::vector<float> least_, limit_;  // [blocks] cheapest label; what every winner is below
+    std::vector<double> unary_;         // [alive, blocks]
+    std::vector<const double*> rows_;   // its rows
     std::vector<double> pairwise_, block_major_;
     std::vector<gridcut::Label> candidates_, cut_labels_;
     gridcut::QuickExpansion quick_;

@@ -108,6 +108,10 @@ bool GridCutter::expand(const GridProblem& problem, const Options& options, bool
 }
 
 bool GridCutter::exact(const GridProblem& problem, const Options& options, Label* labels) {
+    if (OrderedDescent::applies(problem)) {
+        descent_.solve(problem, grid_, labels);
+        return true;
+    }
     if (OrderedCut::applies(problem)) {
         ordered_.solve(problem, grid_, labels);
         return true;
@@ -142,8 +146,9 @@ bool GridCutter::exact(const GridProblem& problem, const Options& options, Label
 
 bool GridCutter::solve(const GridProblem& problem, const Options& options, bool has_init,
                        Label* labels) {
-    require(problem.labels <= kMaxLabels,
-            "unary: expected at most 65535 labels, got " + std::to_string(problem.labels));
+    if (problem.labels > kMaxLabels)
+        throw InvalidArgument("unary: expected at most 65535 labels, got " +
+                              std::to_string(problem.labels));
     grid_.assign(problem);
     switch (options.method) {
         case Method::swap:

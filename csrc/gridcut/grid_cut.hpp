@@ -7,8 +7,9 @@
 //   expansion  alpha-expansion over the labels that elimination leaves. From init, or from the
 //   unary
 //              minimum with labels tried in ascending and in descending order: the better one
-//   exact      the proven optimum, or InvalidArgument saying why not: a minimum cut when the labels
-//              are ordered (ordered.hpp), else the frontier programme (frontier.hpp) when it fits
+//   exact      the proven optimum, or InvalidArgument saying why not: steepest descent when all
+//              costs are convex (ordered_descent.hpp), a minimum cut when the labels are ordered
+//              (ordered.hpp), else the frontier programme (frontier.hpp) when it fits
 //              kExactBytes of memory
 //   automatic  exact where it is affordable (minimum cut, or at most `auto_steps` steps of the
 //              frontier programme), else expansion followed by swap
@@ -21,6 +22,7 @@
 #include "gridcut/frontier.hpp"
 #include "gridcut/moves.hpp"
 #include "gridcut/ordered.hpp"
+#include "gridcut/ordered_descent.hpp"
 #include "gridcut/problem.hpp"
 #include "gridcut/quick_expansion.hpp"
 
@@ -66,6 +68,7 @@ class GridCutter {
     Moves moves_;
     QuickExpansion quick_;
     OrderedCut ordered_;
+    OrderedDescent descent_;
     FrontierCut frontier_;
     std::vector<Label> candidates_, second_, start_;
 };

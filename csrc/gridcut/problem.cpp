@@ -58,18 +58,25 @@ void FixedGrid::assign(const GridProblem& problem) {
         problem.for_each_edge(
             [&](int, int, double weight) { magnitude += std::abs(weight) * largest_pair; });
     }
-    for (int p = 0; p < n; ++p) {
-        const auto [low, high] =
-            std::minmax_element(problem.unary + p * l, problem.unary + (p + 1) * l);
-        magnitude += *high - *low;
+    lowest_.resize(static_cast<std::size_t>(n));
+    const double* source = problem.unary;
+    for (int p = 0; p < n; ++p, source += l) {
+        double low = source[0], high = low;
+        for (std::int64_t k = 1; k < l; ++k) {
+            low = source[k] < low ? source[k] : low;
+            high = source[k] > high ? source[k] : high;
+        }
+        lowest_[static_cast<std::size_t>(p)] = low;
+        magnitude += high - low;
     }
     const FixedPoint fixed(magnitude * kHeadroom);
+    shift_ = fixed.shift();
 
     unary_.resize(static_cast<std::size_t>(n * l));
-    for (int p = 0; p < n; ++p) {
-        const double* source = problem.unary + p * l;
-        Cost* target = unary_.data() + p * l;
-        const double low = *std::min_element(source, source + l);
+    source = problem.unary;
+    Cost* target = unary_.data();
+    for (int p = 0; p < n; ++p, source += l, target += l) {
+        const double low = lowest_[static_cast<std::size_t>(p)];
         for (std::int64_t k = 0; k < l; ++k) target[k] = fixed(source[k] - low);
     }
 
@@ -83,15 +90,15 @@ void FixedGrid::assign(const GridProblem& problem) {
     // A product is scaled once: distances come down to at most 1, weights take all the rest.
     int exponent = 0;
     if (largest_pair > 0) std::frexp(largest_pair, &exponent);
+    const PowerOfTwo to_one(-exponent), scale(exponent + fixed.shift());
     pairwise_.resize(static_cast<std::size_t>(l * l));
     for (std::int64_t k = 0; k < l * l; ++k)
-        pairwise_[static_cast<std::size_t>(k)] = std::ldexp(problem.pairwise[k], -exponent);
+        pairwise_[static_cast<std::size_t>(k)] = to_one(problem.pairwise[k]);
     weight_v_.assign(static_cast<std::size_t>(n), 0.0);
     weight_h_.assign(static_cast<std::size_t>(n), 0.0);
     problem.for_each_edge([&](int p, int q, double weight) {
         auto& target = q == p + 1 && width_ > 1 ? weight_h_ : weight_v_;
-        target[static_cast<std::size_t>(p)] =
-            largest_pair > 0 ? std::ldexp(weight, exponent + fixed.shift()) : 0.0;
+        target[static_cast<std::size_t>(p)] = largest_pair > 0 ? scale(weight) : 0.0;
     });
 }
 

@@ -27,26 +27,18 @@ void QuickExpansion::resize(int height, int width, int labels) {
     height_ = height;
     width_ = width;
     sites_ = height * width;
-    const int margin = width + 4;  // neighbours, and the rest of a vector of four
-    for (Field* field : {&current_, &now_right_, &now_down_, &inside_right_, &inside_down_, &to_a_,
-                         &from_a_, &take_, &right_.first, &right_.second, &right_.both,
-                         &right_.help, &down_.first, &down_.second, &down_.both, &down_.help,
-                         &alone_, &open_, &choice_})
-        field->resize(sites_, margin);
-    row_.resize(at(sites_));
-    column_.resize(at(sites_));
-    found_.assign(at(sites_), 0);
+    for (auto* field :
+         {&current_, &now_right_, &now_down_, &inside_right_, &inside_down_, &to_a_, &from_a_})
+        field->resize(sites_, GridMove<Quick>::margin(width));
     for (int p = 0; p < sites_; ++p) {
-        row_[at(p)] = p / width;
-        column_[at(p)] = p % width;
-        inside_right_.data()[p] = column_[at(p)] + 1 < width ? -1 : 0;
-        inside_down_.data()[p] = row_[at(p)] + 1 < height ? -1 : 0;
+        inside_right_.data()[p] = (p + 1) % width ? -1 : 0;
+        inside_down_.data()[p] = p + width < sites_ ? -1 : 0;
     }
     move_.resize(height, width);
 }
 
-// Chooses the scale and fills unary_, the lowest cost of each site taken off. `unary(l)` gives where
-// the costs of label l start and how far apart those of two sites are.
+// Chooses the scale and fills unary_, the lowest cost of each site taken off. `unary(l)` gives
+// where the costs of label l start and how far apart those of two sites are.
 template <class Unary>
 void QuickExpansion::scale_unary(const Unary& unary, double pair_range, double edge_magnitude) {
     lowest_.resize(at(sites_));
@@ -63,8 +55,7 @@ void QuickExpansion::scale_unary(const Unary& unary, double pair_range, double e
         }
     }
     // Twice what a site's four edges can change: no move takes a label dearer by that.
-    const double cap =
-        pair_range > 0 ? 8.5 * pair_range : std::numeric_limits<double>::infinity();
+    const double cap = pair_range > 0 ? 8.5 * pair_range : std::numeric_limits<double>::infinity();
     double magnitude = edge_magnitude;
     capped_ = false;
     for (int p = 0; p < sites_; ++p) {
@@ -137,15 +128,15 @@ void QuickExpansion::assign(const GridProblem& problem) {
 void QuickExpansion::set_weights(const GridProblem& problem, double largest_distance) {
     int exponent = 0;
     if (largest_distance > 0) std::frexp(largest_distance, &exponent);
+    const PowerOfTwo to_one(-exponent), scale(exponent + fixed_.shift());
     pairwise_.resize(at(std::int64_t{labels_} * labels_));
-    for (std::size_t k = 0; k < pairwise_.size(); ++k)
-        pairwise_[k] = std::ldexp(problem.pairwise[k], -exponent);
+    for (std::size_t k = 0; k < pairwise_.size(); ++k) pairwise_[k] = to_one(problem.pairwise[k]);
     weight_right_.assign(at(sites_), 0.0);
     weight_down_.assign(at(sites_), 0.0);
     if (largest_distance == 0) return;
     problem.for_each_edge([&](int p, int q, double weight) {
         auto& target = q == p + 1 && width_ > 1 ? weight_right_ : weight_down_;
-        target[at(p)] = std::ldexp(weight, exponent + fixed_.shift());
+        target[at(p)] = scale(weight);
     });
 }
 
@@ -186,43 +177,31 @@ void QuickExpansion::note_edges(int p, const Label* labels) {
 
 // One expansion move; installed only when it lowers the energy.
 bool QuickExpansion::expand(Label a, Label* labels) {
-    price(a, labels);
-    if (std::min(height_, width_) <= StripTable::kNarrowest) {
-        if (decide_whole_strip() >= 0) return false;
-    } else {
-        if (!close_sites()) return false;
-        if (!decide_components()) decide_generally();
-        if (change() >= 0) return false;
-    }
+    uniform_ ? price_uniform(a, labels) : price_weighted(a, labels);
+    if (move_.solve() >= 0) return false;
     install(a, labels);
     return true;
 }
 
 void QuickExpansion::install(Label a, Label* labels) {
-    const Quick *choice = choice_.data(), *taking = take_.data();
-    Quick* current = current_.data();
+    const std::uint8_t* choice = move_.choices();
+    const Quick* unary = unary_.data() + std::int64_t{a} * sites_;
     taken_.clear();
     for (int p = 0; p < sites_; ++p) {
         if (!choice[p]) continue;
         taken_.push_back(p);
         labels[p] = a;
-        current[p] += taking[p];
+        current_.data()[p] = unary[p];
     }
     for (const int p : taken_) {
         note_edges(p, labels);
-        if (column_[at(p)]) note_edges(p - 1, labels);
-        if (row_[at(p)]) note_edges(p - width_, labels);
+        if (p > 0) note_edges(p - 1, labels);
+        if (p >= width_) note_edges(p - width_, labels);
     }
 }
 
-// What switching to label a costs more, sites and edges.
-void QuickExpansion::price(Label a, const Label* labels) {
-    const Quick *unary = unary_.data() + std::int64_t{a} * sites_, *current = current_.data();
-    Quick* taking = take_.data();
-    for (int p = 0; p < sites_; p += 4) store(load(unary + p) - load(current + p), taking + p);
-    uniform_ ? price_uniform(a, labels) : price_weighted(a, labels);
-}
-
+// The move to label a: what it costs a site alone, neighbours staying, and what two neighbours'
+// moving together costs beyond their two moves.
 void QuickExpansion::price_uniform(Label a, const Label* labels) {
     const Quick* row = table_.data() + std::int64_t{a} * labels_;
     Quick* to_a = to_a_.data();  // cost of an edge from a to the site's label
@@ -233,36 +212,48 @@ void QuickExpansion::price_uniform(Label a, const Label* labels) {
         from_a = from_a_.data();
         for (int p = 0; p < sites_; ++p) from_a[p] = column[labels[p]];
     }
-    fill_edges(right_, to_a + 1, from_a, now_right_.data(), inside_right_.data(), row[a]);
-    fill_edges(down_, to_a + width_, from_a, now_down_.data(), inside_down_.data(), row[a]);
-}
-
-void QuickExpansion::fill_edges(Edges& edges, const Quick* first_a, const Quick* second_a,
-                                const Quick* now, const Quick* inside, Quick both_a) {
-    Quick *first = edges.first.data(), *second = edges.second.data(), *both = edges.both.data();
-    const Int4 joint = all_lanes(both_a);
+    const Quick *unary = unary_.data() + std::int64_t{a} * sites_, *current = current_.data(),
+                *now_right = now_right_.data(), *now_down = now_down_.data(),
+                *right = inside_right_.data(), *down = inside_down_.data();
+    Quick *alone = move_.alone(), *joint_right = move_.joint_right(),
+          *joint_down = move_.joint_down();
+    const int w = width_;
+    const Int4 both = Lanes<Quick>::all(row[a]);
     for (int p = 0; p < sites_; p += 4) {
-        const Int4 before = load(now + p), exists = load(inside + p);
-        store((load(first_a + p) - before) & exists, first + p);
-        store((load(second_a + p) - before) & exists, second + p);
-        store((joint - before) & exists, both + p);
+        // An edge's cost now, and by how much it changes when its first or its second site moves.
+        const Int4 here_right = load(now_right + p), here_down = load(now_down + p);
+        const Int4 own = load(from_a + p), beside = load(to_a + p + 1), below = load(to_a + p + w);
+        const Int4 first_right = only(beside - here_right, load(right + p));
+        const Int4 first_down = only(below - here_down, load(down + p));
+        const Int4 second_right =
+            only(load(from_a + p - 1) - load(now_right + p - 1), load(right + p - 1));
+        const Int4 second_down =
+            only(load(from_a + p - w) - load(now_down + p - w), load(down + p - w));
+        store(load(unary + p) - load(current + p) + first_right + second_right + first_down +
+                  second_down,
+              alone + p);
+        store(only(both + here_right - beside - own, load(right + p)), joint_right + p);
+        store(only(both + here_down - below - own, load(down + p)), joint_down + p);
     }
 }
 
 void QuickExpansion::price_weighted(Label a, const Label* labels) {
-    const auto fill = [&](Edges& edges, const std::vector<double>& weights, const Field& now_field,
+    const Quick *unary = unary_.data() + std::int64_t{a} * sites_, *current = current_.data();
+    Quick* alone = move_.alone();
+    for (int p = 0; p < sites_; ++p) alone[p] = unary[p] - current[p];
+    const auto fill = [&](Quick* joint, const std::vector<double>& weights, const Field<Quick>& now,
                           int step) {
-        const Quick* now = now_field.data();
-        Quick *first = edges.first.data(), *second = edges.second.data(), *both = edges.both.data();
-        for (int p = 0; p + step < sites_; ++p) {  // without an edge all are zero
+        for (int p = 0; p + step < sites_; ++p) {  // without an edge the weight is zero
             const double weight = weights[at(p)];
-            first[p] = weighted(weight, a, labels[p + step]) - now[p];
-            second[p] = weighted(weight, labels[p], a) - now[p];
-            both[p] = weighted(weight, a, a) - now[p];
+            const Quick first = weighted(weight, a, labels[p + step]) - now.data()[p];
+            const Quick second = weighted(weight, labels[p], a) - now.data()[p];
+            alone[p] += first;
+            alone[p + step] += second;
+            joint[p] = weighted(weight, a, a) - now.data()[p] - first - second;
         }
     };
-    fill(right_, weight_right_, now_right_, 1);
-    fill(down_, weight_down_, now_down_, width_);
+    fill(move_.joint_right(), weight_right_, now_right_, 1);
+    fill(move_.joint_down(), weight_down_, now_down_, width_);
 }
 
 }  // namespace comix::gridcut

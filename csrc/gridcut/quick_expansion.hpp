@@ -1,22 +1,18 @@
-// Alpha-expansion (moves.hpp) in 32-bit integers: the same moves, many times cheaper.
+// Alpha-expansion (moves.hpp) in 32-bit integers: the same moves (grid_move.hpp), many times
+// cheaper.
 //
-// Each move decides for every site whether to switch to label a. Sites that keep whatever their
-// neighbours do are closed first, which closes others; what stays open falls into connected
-// components, most of them at most eight wide, and those are solved exactly (strip_table.hpp).
-// Wider ones need the general move (binary_move.hpp). A grid at most four wide is one strip.
 // Guarantee: that of Moves::expansion for costs rounded to 2^-29 of the sum of their magnitudes,
 //   and exactly that when lossless(). Unary costs so high that no move would take them count as
 //   just that high, so a forbidding cost leaves the resolution alone.
-// Cost: per move and site some 40 instructions and, where the choice is open, 35 to 500 more.
+// Cost: per move and site some 40 instructions and, where the choice is open, 30 to 400 more.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 #include <vector>
 
-#include "gridcut/binary_move.hpp"
+#include "gridcut/grid_move.hpp"
 #include "gridcut/problem.hpp"
-#include "gridcut/strip_table.hpp"
 
 namespace comix::gridcut {
 
@@ -50,29 +46,6 @@ class QuickExpansion {
   private:
     using Quick = std::int32_t;
 
-    // Values per site, with room beyond the first and the last one for the neighbours of border
-    // sites; there they stay zero.
-    class Field {
-      public:
-        void resize(int sites, int margin) {
-            margin_ = static_cast<std::size_t>(margin);
-            values_.assign(static_cast<std::size_t>(sites) + 2 * margin_, 0);
-        }
-        Quick* data() { return values_.data() + margin_; }
-        const Quick* data() const { return values_.data() + margin_; }
-
-      private:
-        std::vector<Quick> values_;
-        std::size_t margin_ = 0;
-    };
-
-    // What an edge costs more when only its first site, only its second, or both switch.
-    struct Edges {
-        Field first, second, both;  // by first site
-        Field help;  // min(0, both - first - second): how much one's switching can help the other
-    };
-
-    // quick_expansion.cpp
     void resize(int height, int width, int labels);
     template <class Unary>
     void scale_unary(const Unary& unary, double pair_range, double edge_magnitude);
@@ -81,8 +54,6 @@ class QuickExpansion {
     bool expand(Label a, Label* labels);
     void price(Label a, const Label* labels);
     void price_uniform(Label a, const Label* labels);
-    void fill_edges(Edges& edges, const Quick* first_a, const Quick* second_a, const Quick* now,
-                    const Quick* inside, Quick both_a);
     void price_weighted(Label a, const Label* labels);
     Quick weighted(double weight, Label a, Label b) const {
         const double distance = pairwise_[static_cast<std::size_t>(a * labels_ + b)];
@@ -91,40 +62,22 @@ class QuickExpansion {
     void install(Label a, Label* labels);
     void note_edges(int site, const Label* labels);
 
-    // quick_decisions.cpp
-    bool close_sites();
-    bool decide_components();
-    void find_component(int seed);
-    bool decide_component();
-    Quick decide_whole_strip();
-    void decide_generally();
-    Quick change() const;
-
     int height_ = 0, width_ = 0, labels_ = 0, sites_ = 0;
     bool lossless_ = false, capped_ = false, uniform_ = false, symmetric_ = false;
-    std::vector<Quick> unary_;                            // [L, sites]
-    std::vector<Quick> table_;                            // [L, L] twice, the second transposed
-    // When not uniform: distances [L, L] of at most 1, and weights [sites] scaled, 0 without an edge.
+    std::vector<Quick> unary_;  // [L, sites]
+    std::vector<Quick> table_;  // [L, L] twice, the second transposed
+    // When not uniform: distances [L, L] of at most 1, and weights [sites] scaled, 0 without an
+    // edge.
     std::vector<double> pairwise_, weight_right_, weight_down_;
     FixedPoint fixed_{0.0};
-    std::vector<double> lowest_, highest_;                // [sites] unary costs
+    std::vector<double> lowest_, highest_;  // [sites] unary costs
 
-    Field current_;                     // unary cost of the current label
-    Field now_right_, now_down_;        // current cost of the edges
-    Field inside_right_, inside_down_;  // -1 where there is an edge, else 0
-    Field to_a_, from_a_;               // pair costs (a, label) and (label, a), when uniform
-
-    // The move at hand.
-    Field take_;          // what switching costs more, edges aside
-    Edges right_, down_;  // edges to the site on the right / below
-    Field alone_;         // what switching costs more when all neighbours keep
-    Field open_;          // -1 where the choice depends on the neighbours, else 0
-    Field choice_;        // 1 where the site switches
-    std::vector<int> active_, component_, taken_;
-    std::vector<int> row_, column_;  // [sites]
-    std::vector<std::uint8_t> found_;
-    StripTable strip_;
-    BinaryMove move_;
+    Field<Quick> current_;                     // unary cost of the current label
+    Field<Quick> now_right_, now_down_;        // current cost of the edges
+    Field<Quick> inside_right_, inside_down_;  // -1 where there is an edge, else 0
+    Field<Quick> to_a_, from_a_;               // pair costs (a, label), (label, a), when uniform
+    std::vector<int> taken_;
+    GridMove<Quick> move_;
 };
 
 }  // namespace comix::gridcut

@@ -26,77 +26,90 @@ auto with_width(int width, const Run& run) {
     }
 }
 
+// What a new choice x costs, by the choice of the site to its left, laid out as the states that
+// interleave_low and interleave_high give: [left 0, x 0], [left 0, x 1], [left 1, x 0], [left 1, x
+// 1].
+struct AcrossInts {
+    Int4 low, high;
+    AcrossInts(std::int32_t alone, std::int32_t joint)
+        : low{0, alone, 0, alone + joint}, high(low) {}
+};
+struct AcrossDoubles {
+    Double2 low, high;
+    AcrossDoubles(double alone, double joint) : low{0, alone}, high{0, alone + joint} {}
+};
+
 }  // namespace
 
-StripTable::Costs StripTable::resize(int rows, int columns) {
+template <class Number>
+Number StripTable<Number>::solve(int rows, int width, const Costs& costs) {
     rows_ = rows;
-    width_ = std::max(columns, kNarrowest);
-    sites_ = rows_ * width_;
-    costs_.assign(static_cast<std::size_t>(7 * sites_), 0);
-    std::int32_t* costs = costs_.data();
-    return at_ = {costs, costs + sites_, costs + 2 * sites_, costs + 3 * sites_};
+    width_ = width;
+    costs_ = costs;
+    return with_width(width_, [&](auto w) { return run<w.value>(); });
 }
 
-std::int32_t StripTable::solve() {
-    return with_width(width_, [&](auto width) { return run<width.value>(); });
-}
-
-const std::vector<std::uint8_t>& StripTable::choices() {
+template <class Number>
+const std::vector<std::uint8_t>& StripTable<Number>::choices() {
     choices_.resize(static_cast<std::size_t>(rows_));
-    with_width(width_, [&](auto width) { walk_back<width.value>(); });
+    with_width(width_, [&](auto w) { walk_back<w.value>(); });
     return choices_;
 }
 
 // A state holds the last `Width` choices as bits, the newest lowest: a step shifts the new choice
 // in and the choice of the site above it out of the top.
+template <class Number>
 template <int Width>
-std::int32_t StripTable::run() {
-    constexpr int states = 1 << Width, half = states / 2;
-    tables_.resize(std::max(tables_.size(), static_cast<std::size_t>((sites_ + 1) * states)));
-    const std::int32_t* keeping = at_.keep_above;
-    const std::int32_t *taking_below = at_.take_below, *taking_above = at_.take_above;
-    const std::int32_t* left = at_.left;
-    std::int32_t* best = tables_.data();
-    std::fill(best, best + states, 0);
+Number StripTable<Number>::run() {
+    using Vector = typename Lanes<Number>::Vector;
+    using Across = std::conditional_t<std::is_same_v<Number, double>, AcrossDoubles, AcrossInts>;
+    constexpr int states = 1 << Width, half = states / 2, lanes = Lanes<Number>::kCount;
+    const int sites = rows_ * Width;
+    tables_.resize(std::max(tables_.size(), static_cast<std::size_t>((sites + 1) * states)));
+    Number* best = tables_.data();
+    std::fill(best, best + states, Number{0});
     // Tables of sixteen states stay in registers; stored they are all the same, for the way back.
-    constexpr int held = Width == 4 ? states / 4 : 1;
-    Int4 now[held] = {};
-    const std::int32_t* const end = keeping + sites_;
-    for (; keeping != end; ++keeping, ++taking_below, ++taking_above, left += 4) {
-        const Int4 keep_above = all_lanes(*keeping), take_below = all_lanes(*taking_below),
-                   take_above = all_lanes(*taking_above), across = load(left);
-        std::int32_t* next = best + states;
-        const auto step = [&](int s, Int4 below, Int4 above, Int4& low, Int4& high) {
-            const Int4 kept = least(below, above + keep_above);
-            const Int4 taken = least(below + take_below, above + take_above);
-            low = interleave_low(kept, taken) + across;
-            high = interleave_high(kept, taken) + across;
+    constexpr int held = Width == 4 ? states / lanes : 1;
+    Vector now[held] = {};
+    const Costs costs = costs_;
+    for (int p = 0; p < sites; ++p) {
+        const Vector joint = Lanes<Number>::all(costs.joint_above[p]);
+        const Across across(costs.alone[p], costs.joint_left[p]);
+        Number* next = best + states;
+        // s: the choices that stay; the lowest bit is left.
+        const auto step = [&](int s, Vector below, Vector above, Vector& low, Vector& high) {
+            const Vector kept = least(below, above), taken = least(below, above + joint);
+            low = interleave_low(kept, taken) + across.low;
+            high = interleave_high(kept, taken) + across.high;
             store(low, next + 2 * s);
-            store(high, next + 2 * s + 4);
+            store(high, next + 2 * s + lanes);
         };
-        if constexpr (held == 4) {  // s: the choices that stay; the lowest bit is left
-            Int4 after[4];
-            step(0, now[0], now[2], after[0], after[1]);
-            step(4, now[1], now[3], after[2], after[3]);
-            std::copy(after, after + 4, now);
+        if constexpr (held > 1) {
+            Vector after[held];
+            for (int k = 0; k < held / 2; ++k)
+                step(lanes * k, now[k], now[k + held / 2], after[2 * k], after[2 * k + 1]);
+            std::copy(after, after + held, now);
         } else {
-            Int4 low, high;
-            for (int s = 0; s < half; s += 4)
+            Vector low, high;
+            for (int s = 0; s < half; s += lanes)
                 step(s, load(best + s), load(best + half + s), low, high);
         }
         best = next;
     }
-    Int4 minimum = load(best);
-    for (int s = 4; s < states; s += 4) minimum = least(minimum, load(best + s));
-    return std::min({minimum[0], minimum[1], minimum[2], minimum[3]});
+    Vector minimum = load(best);
+    for (int s = lanes; s < states; s += lanes) minimum = least(minimum, load(best + s));
+    Number smallest = minimum[0];
+    for (int k = 1; k < lanes; ++k) smallest = std::min<Number>(smallest, minimum[k]);
+    return smallest;
 }
 
+template <class Number>
 template <int Width>
-void StripTable::walk_back() {
+void StripTable<Number>::walk_back() {
     constexpr int states = 1 << Width, half = states / 2;
-    const std::int32_t* best = tables_.data() + sites_ * states;
+    int p = rows_ * Width;
+    const Number* best = tables_.data() + p * states;
     auto state = static_cast<int>(std::min_element(best, best + states) - best);
-    int p = sites_;
     for (std::size_t r = choices_.size(); r-- > 0;) {
         unsigned row = 0;
         for (int c = Width; c-- > 0;) {
@@ -105,13 +118,14 @@ void StripTable::walk_back() {
             const bool taken = state & 1;
             row |= static_cast<unsigned>(taken) << c;
             const int s = state >> 1;
-            const std::int32_t below = best[s] + (taken ? at_.take_below[p] : 0);
-            const std::int32_t above =
-                best[half + s] + (taken ? at_.take_above[p] : at_.keep_above[p]);
-            state = above < below ? s | half : s;
+            const Number above = best[half + s] + (taken ? costs_.joint_above[p] : Number{0});
+            state = above < best[s] ? s | half : s;
         }
         choices_[r] = static_cast<std::uint8_t>(row);
     }
 }
+
+template class StripTable<std::int32_t>;
+template class StripTable<double>;
 
 }  // namespace comix::gridcut

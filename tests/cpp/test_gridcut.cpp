@@ -162,6 +162,67 @@ TEST_CASE("min cut and frontier programme agree on wide binary grids") {
     }
 }
 
+TEST_CASE("convex energies: descent and level cut agree, on grids of any size") {
+    std::mt19937 random(11);
+    OrderedDescent descent;
+    OrderedCut cut;
+    FixedGrid grid;
+    const int sizes[][3] = {{1, 1, 3}, {1, 8, 2}, {5, 1, 4},  {2, 2, 3},   {3, 4, 5},  {4, 4, 3},
+                            {5, 6, 4}, {8, 8, 3}, {9, 13, 3}, {16, 16, 3}, {20, 17, 6}};
+    for (int round = 0; round < 10; ++round) {
+        for (const auto& [h, w, l] : sizes) {
+            for (const bool skewed : {false, true}) {
+                Problem problem = random_problem(random, h, w, l, Distance::quadratic, false);
+                // Convex unary costs, their minimum anywhere; distances convex, not symmetric.
+                for (int p = 0; p < h * w; ++p) {
+                    double* unary = problem.unary.data() + p * l;
+                    const double where = std::uniform_real_distribution<double>(-1, l)(random);
+                    const double steep = std::uniform_real_distribution<double>(0, 1)(random);
+                    for (int k = 0; k < l; ++k) unary[k] = steep * (k - where) * (k - where);
+                }
+                if (skewed)
+                    for (int i = 0; i < l; ++i)
+                        for (int j = 0; j < l; ++j)
+                            problem.pairwise[static_cast<std::size_t>(i * l + j)] =
+                                i > j ? 2.0 * (i - j) : 0.5 * (j - i) * (j - i);
+                CAPTURE(h);
+                CAPTURE(w);
+                CAPTURE(l);
+                REQUIRE(OrderedDescent::applies(problem.view()));
+                REQUIRE(OrderedCut::applies(problem.view()));
+                grid.assign(problem.view());
+                std::vector<Label> labels(static_cast<std::size_t>(h * w)), other(labels);
+                descent.solve(problem.view(), grid, labels.data());
+                cut.solve(problem.view(), grid, other.data());
+                const std::vector<std::int64_t> mine(labels.begin(), labels.end());
+                const std::vector<std::int64_t> theirs(other.begin(), other.end());
+                CHECK(grid_energy(problem.view(), mine.data()) ==
+                      doctest::Approx(grid_energy(problem.view(), theirs.data())).epsilon(1e-12));
+            }
+        }
+    }
+}
+
+TEST_CASE("descent is for convex costs only") {
+    std::mt19937 random(12);
+    const Problem convex = random_problem(random, 3, 3, 3, Distance::quadratic, false);
+    Problem flat = convex;
+    for (auto& cost : flat.unary) cost = 1.0;
+    CHECK(OrderedDescent::applies(flat.view()));
+    Problem bent = flat;
+    bent.unary[1] = 1.1;  // the middle label of a site is dearer than both others
+    CHECK(!OrderedDescent::applies(bent.view()));
+    Problem negative = flat;
+    negative.weight_v[0] = -0.1;
+    CHECK(!OrderedDescent::applies(negative.view()));
+    Problem potts = flat;
+    for (std::size_t k = 0; k < 9; ++k) potts.pairwise[k] = k % 4 ? 1 : 0;
+    CHECK(!OrderedDescent::applies(potts.view()));
+    Problem uneven = flat;
+    uneven.pairwise[1] *= 1.5;  // no function of i - j
+    CHECK(!OrderedDescent::applies(uneven.view()));
+}
+
 TEST_CASE("exact is refused with the reason when nothing applies") {
     std::mt19937 random(10);
     GridCutter cutter;

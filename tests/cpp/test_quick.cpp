@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "doctest.h"
+#include "gridcut/binary_move.hpp"
+#include "gridcut/grid_move.hpp"
 #include "gridcut/moves.hpp"
 #include "gridcut/quick_expansion.hpp"
 #include "gridcut/strip_table.hpp"
@@ -56,59 +58,105 @@ std::vector<Label> all_labels(int count) {
 
 }  // namespace
 
-TEST_CASE("strips of every width against enumeration") {
-    std::mt19937 random(1);
-    StripTable table;
-    for (const auto& [rows, columns] : {std::pair(1, 1), {1, 4}, {3, 2}, {4, 4}, {2, 5}, {3, 5},
-                                        {2, 6}, {2, 7}, {2, 8}, {1, 8}}) {
-        for (int round = 0; round < 20; ++round) {
-            const StripTable::Costs costs = table.resize(rows, columns);
-            const int width = table.width();
-            REQUIRE(width == std::max(columns, 4));
-            struct Edge {
-                int p, q;
-                int cost[4];
-            };
-            std::vector<Edge> edges;
-            std::vector<int> own(static_cast<std::size_t>(rows * columns));
-            for (int r = 0; r < rows; ++r) {
-                for (int c = 0; c < columns; ++c) {
-                    const int p = r * columns + c, k = r * width + c;
-                    const int taken = own[static_cast<std::size_t>(p)] = draw(random, -9, 9);
-                    costs.left[4 * k + 1] = costs.left[4 * k + 3] = taken;
-                    if (r) {
-                        const int e[] = {0, draw(random, -9, 9), draw(random, -9, 9),
-                                         draw(random, -9, 9)};
-                        edges.push_back({p - columns, p, {0, e[1], e[2], e[3]}});
-                        costs.take_below[k] = e[1];
-                        costs.keep_above[k] = e[2];
-                        costs.take_above[k] = e[3];
-                    }
-                    if (c) {
-                        const int e[] = {0, draw(random, -9, 9), draw(random, -9, 9),
-                                         draw(random, -9, 9)};
-                        edges.push_back({p - 1, p, {0, e[1], e[2], e[3]}});
-                        costs.left[4 * k + 1] += e[1];
-                        costs.left[4 * k + 2] = e[2];
-                        costs.left[4 * k + 3] += e[3];
-                    }
-                }
+// Random moves: own and joint costs, zero outside the grid.
+template <class Number>
+struct RandomMove {
+    int rows, columns;
+    std::vector<Number> alone, right, down;  // [site]
+
+    RandomMove(std::mt19937& random, int rows_, int columns_, int most_joint)
+        : rows(rows_), columns(columns_) {
+        for (int r = 0; r < rows; ++r) {
+            for (int c = 0; c < columns; ++c) {
+                alone.push_back(draw(random, -9, 20));
+                right.push_back(c + 1 < columns ? draw(random, -9, most_joint) : 0);
+                down.push_back(r + 1 < rows ? draw(random, -9, most_joint) : 0);
             }
-            const auto energy = [&](unsigned x) {
-                int sum = 0;
-                for (std::size_t p = 0; p < own.size(); ++p) sum += x >> p & 1 ? own[p] : 0;
-                for (const Edge& e : edges) sum += e.cost[2 * (x >> e.p & 1) + (x >> e.q & 1)];
-                return sum;
-            };
-            int best = 0;
-            for (unsigned x = 0; x < 1U << own.size(); ++x) best = std::min(best, energy(x));
-            CHECK(table.solve() == best);
-            unsigned found = 0;
+        }
+    }
+
+    template <class Choices>
+    Number energy(const Choices& x) const {
+        Number sum = 0;
+        for (int p = 0; p < rows * columns; ++p) {
+            const auto k = static_cast<std::size_t>(p);
+            if (!x(p)) continue;
+            sum += alone[k];
+            if ((p + 1) % columns && x(p + 1)) sum += right[k];
+            if (p + columns < rows * columns && x(p + columns)) sum += down[k];
+        }
+        return sum;
+    }
+
+    Number optimum() const {
+        Number best = 0;
+        for (unsigned x = 0; x < 1U << (rows * columns); ++x)
+            best = std::min(best, energy([x](int p) { return x >> p & 1; }));
+        return best;
+    }
+};
+
+TEST_CASE_TEMPLATE("strips of every width against enumeration", Number, std::int32_t, double) {
+    std::mt19937 random(1);
+    StripTable<Number> table;
+    for (const auto& [rows, columns] :
+         {std::pair(1, 4), {4, 4}, {2, 5}, {3, 5}, {2, 6}, {2, 7}, {2, 8}, {1, 8}}) {
+        for (int round = 0; round < 20; ++round) {
+            const RandomMove<Number> move(random, rows, columns, 9);
+            const auto sites = static_cast<std::size_t>(rows * columns);
+            std::vector<Number> above(sites, 0), left(sites, 0);
+            for (std::size_t p = 0; p < sites; ++p) {
+                const auto w = static_cast<std::size_t>(columns);
+                if (p >= w) above[p] = move.down[p - w];
+                if (p % w) left[p] = move.right[p - 1];
+            }
+            const Number best =
+                table.solve(rows, columns, {move.alone.data(), above.data(), left.data()});
+            CHECK(best == move.optimum());
             const auto& choices = table.choices();
-            for (int r = 0; r < rows; ++r)
-                for (int c = 0; c < columns; ++c)
-                    if (choices[static_cast<std::size_t>(r)] >> c & 1) found |= 1U << (r * columns + c);
-            CHECK(energy(found) == best);
+            CHECK(move.energy([&, w = columns](int p) {
+                return choices[static_cast<std::size_t>(p / w)] >> (p % w) & 1;
+            }) == best);
+        }
+    }
+}
+
+TEST_CASE_TEMPLATE("grid moves against enumeration and the general move", Number, std::int32_t,
+                   double) {
+    std::mt19937 random(4);
+    GridMove<Number> quick;
+    BinaryMove general;
+    const int sizes[][2] = {{1, 1}, {1, 7}, {6, 1}, {2, 3},   {4, 4},   {3, 6},  {5, 3},
+                            {6, 5}, {7, 8}, {9, 9}, {12, 20}, {30, 11}, {16, 16}};
+    for (const auto& [h, w] : sizes) {
+        quick.resize(h, w);
+        general.resize(h, w);
+        for (int round = 0; round < 30; ++round) {
+            // Positive joint costs only where every component is exact all the same.
+            const int most_joint = std::min(h, w) <= 4 ? 9 : 0;
+            const RandomMove<Number> move(random, h, w, most_joint);
+            std::copy(move.alone.begin(), move.alone.end(), quick.alone());
+            std::copy(move.right.begin(), move.right.end(), quick.joint_right());
+            std::copy(move.down.begin(), move.down.end(), quick.joint_down());
+            const Number best = quick.solve();
+            if (best < 0) CHECK(move.energy([&](int p) { return quick.choices()[p]; }) == best);
+            if (h * w <= 18) {
+                CHECK(best == move.optimum());
+                continue;
+            }
+            general.clear();
+            for (int p = 0; p < h * w; ++p) {
+                const auto k = static_cast<std::size_t>(p);
+                general.add_site(p, 0, static_cast<Cost>(move.alone[k]));
+                const auto edge = [](Number joint) {
+                    return BinaryMove::Edge{0, 0, 0, static_cast<Cost>(joint)};
+                };
+                if ((p + 1) % w) general.set_horizontal(p, edge(move.right[k]));
+                if (p + w < h * w) general.set_vertical(p, edge(move.down[k]));
+            }
+            const auto outcome = general.solve(true);
+            CHECK(outcome.proven);
+            CHECK(static_cast<Cost>(best) == outcome.change);
         }
     }
 }
@@ -118,9 +166,9 @@ TEST_CASE("quick expansion finds what the general one finds") {
     QuickExpansion quick;
     Moves moves;
     FixedGrid grid;
-    const int sizes[][3] = {{1, 1, 2}, {1, 9, 3},  {7, 1, 4},  {2, 2, 5},   {3, 4, 4},  {4, 4, 6},
-                            {4, 9, 3}, {12, 4, 3}, {5, 5, 4},  {6, 7, 5},   {8, 8, 5},  {13, 9, 4},
-                            {16, 16, 6}, {3, 20, 5}, {25, 31, 3}};
+    const int sizes[][3] = {{1, 1, 2}, {1, 9, 3},  {7, 1, 4},   {2, 2, 5},  {3, 4, 4},
+                            {4, 4, 6}, {4, 9, 3},  {12, 4, 3},  {5, 5, 4},  {6, 7, 5},
+                            {8, 8, 5}, {13, 9, 4}, {16, 16, 6}, {3, 20, 5}, {25, 31, 3}};
     for (int round = 0; round < 12; ++round) {
         for (const auto& [h, w, l] : sizes) {
             for (const int cap : {1, 3, 0}) {

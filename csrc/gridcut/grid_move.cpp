@@ -1,0 +1,298 @@
+#include "gridcut/grid_move.hpp"
+
+#include <algorithm>
+
+namespace comix::gridcut {
+
+namespace {
+
+std::size_t at(int index) {
+    return static_cast<std::size_t>(index);
+}
+
+// A component this wide costs more as a strip of doubles than as a minimum cut.
+template <class Number>
+constexpr int kWidestStrip = Lanes<Number>::kCount == 4 ? 8 : 5;
+
+}  // namespace
+
+template <class Number>
+void GridMove<Number>::resize(int height, int width) {
+    if (height == height_ && width == width_) return;
+    height_ = height;
+    width_ = width;
+    sites_ = height * width;
+    for (auto* field : {&alone_, &joint_right_, &joint_down_, &own_, &help_right_, &help_down_})
+        field->resize(sites_, margin(width));
+    open_.resize(sites_, margin(width));
+    sure_.resize(at(sites_));
+    choice_.resize(at(sites_));
+    found_.resize(at(sites_));
+    row_.resize(at(sites_));
+    column_.resize(at(sites_));
+    for (int p = 0; p < sites_; ++p) {
+        row_[at(p)] = p / width;
+        column_[at(p)] = p % width;
+    }
+    topology_.resize(height, width);
+    move_.resize(height, width);
+}
+
+template <class Number>
+Number GridMove<Number>::solve() {
+    if (std::min(height_, width_) <= StripTable<Number>::kNarrowest) return solve_strip();
+    find_help();
+    take_sure_sites();
+    const bool open_sites = close_sites();
+    choice_ = sure_;
+    if (open_sites) {
+        const MaskNumber* open = open_.data();
+        std::fill(found_.begin(), found_.end(), std::uint8_t{0});
+        wide_.clear();
+        for (int p = 0; p < sites_; ++p) {
+            if (!open[p] || found_[at(p)]) continue;
+            find_component(p);
+            if (!decide_in_strip()) wide_.insert(wide_.end(), component_.begin(), component_.end());
+        }
+        if (!wide_.empty()) submodular_ ? decide_by_cut() : decide_generally();
+    }
+    return energy();
+}
+
+template <class Number>
+void GridMove<Number>::find_help() {
+    constexpr int lanes = Lanes<Number>::kCount;
+    const Vector zero = Lanes<Number>::all(0);
+    const Number *joint_right = joint_right_.data(), *joint_down = joint_down_.data();
+    Number *right = help_right_.data(), *down = help_down_.data();
+    Mask positive{};
+    for (int p = 0; p < sites_; p += lanes) {
+        const Vector across = load(joint_right + p), along = load(joint_down + p);
+        positive = positive | negative(zero - across) | negative(zero - along);
+        store(least(across, zero), right + p);
+        store(least(along, zero), down + p);
+    }
+    submodular_ = !any(positive);
+}
+
+// A site that gains alone gains in any company; its joint costs become its neighbours' own.
+template <class Number>
+void GridMove<Number>::take_sure_sites() {
+    std::copy(alone_.data(), alone_.data() + sites_, own_.data());
+    std::fill(sure_.begin(), sure_.end(), std::uint8_t{0});
+    if (!submodular_) return;
+    Number* own = own_.data();
+    const Number *right = joint_right_.data(), *down = joint_down_.data();
+    active_.clear();
+    for (int p = 0; p < sites_; ++p)
+        if (own[p] < 0) active_.push_back(p);
+    for (const int p : active_) sure_[at(p)] = 1;
+    const auto tell = [&](int q, Number joint) {
+        own[q] += joint;
+        if (own[q] >= 0 || sure_[at(q)]) return;
+        sure_[at(q)] = 1;
+        active_.push_back(q);
+    };
+    for (std::size_t k = 0; k < active_.size(); ++k) {
+        const int p = active_[k];
+        if (right[p] < 0) tell(p + 1, right[p]);
+        if (down[p] < 0) tell(p + width_, down[p]);
+        if (p > 0 && right[p - 1] < 0) tell(p - 1, right[p - 1]);
+        if (p >= width_ && down[p - width_] < 0) tell(p - width_, down[p - width_]);
+    }
+}
+
+// Closes the sites that stay whatever the open ones do; false when nothing remains open.
+//
+// Taking costs a site at least alone + the help of its open neighbours. Passes over the open sites
+// go on until none closes another one; the result does not depend on order, so a vector of sites
+// goes at once.
+template <class Number>
+bool GridMove<Number>::close_sites() {
+    constexpr int lanes = Lanes<Number>::kCount;
+    const int w = width_, n = sites_;
+    const Number *own = own_.data(), *right = help_right_.data(), *down = help_down_.data();
+    MaskNumber* open = open_.data();
+    for (int p = 0; p < n; p += lanes)
+        store(negative(load(own + p) + load(right + p) + load(right + p - 1) + load(down + p) +
+                       load(down + p - w)),
+              open + p);
+    std::fill(open + n, open + n + lanes - 1, 0);  // beyond the last site, in the last vector
+    for (int p = 0; p < n; ++p)
+        if (sure_[at(p)]) open[p] = 0;
+    // Vectors without an open site are done.
+    active_.clear();
+    for (int p = 0; p < n; p += lanes)
+        if (any(load(open + p))) active_.push_back(p);
+    for (bool changed = true; changed;) {
+        changed = false;
+        std::size_t kept = 0;
+        for (std::size_t k = 0; k < active_.size(); ++k) {
+            const int p = active_[k];
+            const Mask before = load(open + p);
+            const Vector least_cost = load(own + p) +
+                                      only(load(right + p), load(open + p + 1)) +
+                                      only(load(right + p - 1), load(open + p - 1)) +
+                                      only(load(down + p), load(open + p + w)) +
+                                      only(load(down + p - w), load(open + p - w));
+            const Mask now = negative(least_cost) & before;
+            changed |= any(now ^ before);
+            store(now, open + p);
+            active_[kept] = p;
+            kept += any(now);
+        }
+        active_.resize(kept);
+    }
+    return !active_.empty();
+}
+
+// component_: the open sites connected with `seed`.
+template <class Number>
+void GridMove<Number>::find_component(int seed) {
+    const MaskNumber* open = open_.data();
+    const int w = width_;
+    const auto visit = [&](int q) {
+        if (found_[at(q)]) return;
+        found_[at(q)] = 1;
+        component_.push_back(q);
+    };
+    component_.clear();
+    visit(seed);
+    for (std::size_t k = 0; k < component_.size(); ++k) {
+        const int p = component_[k], c = column_[at(p)];
+        // Beyond the first and the last row nothing is open.
+        if (open[p - w]) visit(p - w);
+        if (open[p - 1] && c > 0) visit(p - 1);
+        if (open[p + 1] && c + 1 < w) visit(p + 1);
+        if (open[p + w]) visit(p + w);
+    }
+}
+
+// Solves the component when it is narrow enough.
+template <class Number>
+bool GridMove<Number>::decide_in_strip() {
+    int top = height_, bottom = 0, left = width_, right = 0;
+    for (const int p : component_) {
+        top = std::min(top, row_[at(p)]);
+        bottom = std::max(bottom, row_[at(p)]);
+        left = std::min(left, column_[at(p)]);
+        right = std::max(right, column_[at(p)]);
+    }
+    const int high = bottom - top + 1, wide = right - left + 1;
+    const bool transposed = high < wide;
+    const int rows = std::max(high, wide);
+    const int width = std::max(std::min(high, wide), StripTable<Number>::kNarrowest);
+    if (width > kWidestStrip<Number>) return false;
+    const auto place = [&](int p) {
+        const int r = row_[at(p)] - top, c = column_[at(p)] - left;
+        return transposed ? c * width + r : r * width + c;
+    };
+    // Sites of the strip that are not in the component cost nothing, nor do edges to closed sites.
+    const auto cells = at(rows * width);
+    strip_costs_.assign(3 * cells, 0);
+    Number *alone = strip_costs_.data(), *above = alone + cells, *before = above + cells;
+    const MaskNumber* open = open_.data();
+    for (const int p : component_) {
+        const int k = place(p), up = p - width_, back = p - 1;
+        alone[k] = own_.data()[p];
+        (transposed ? before : above)[k] = open[up] ? joint_down_.data()[up] : 0;
+        (transposed ? above : before)[k] = open[back] ? joint_right_.data()[back] : 0;
+    }
+    if (strip_.solve(rows, width, {alone, above, before}) >= 0) return true;
+    const auto& choices = strip_.choices();
+    for (const int p : component_) {
+        const int k = place(p);
+        choice_[at(p)] = choices[at(k / width)] >> (k % width) & 1;
+    }
+    return true;
+}
+
+// A grid at most four wide at once; returns E.
+template <class Number>
+Number GridMove<Number>::solve_strip() {
+    constexpr int width = StripTable<Number>::kNarrowest;
+    const bool transposed = height_ < width_;
+    const int rows = transposed ? width_ : height_, columns = transposed ? height_ : width_;
+    const int down = transposed ? 1 : width_, right = transposed ? width_ : 1;
+    const Number* along = (transposed ? joint_right_ : joint_down_).data();
+    const Number* across = (transposed ? joint_down_ : joint_right_).data();
+    typename StripTable<Number>::Costs costs{alone_.data(), along - down, across - right};
+    if (right != 1 || columns != width) {
+        const auto cells = at(rows * width);
+        strip_costs_.assign(3 * cells, 0);
+        Number *alone = strip_costs_.data(), *above = alone + cells, *before = above + cells;
+        for (int r = 0; r < rows; ++r) {
+            for (int c = 0, p = r * down; c < columns; ++c, p += right) {
+                const int k = r * width + c;
+                alone[k] = alone_.data()[p];
+                above[k] = along[p - down];
+                before[k] = across[p - right];
+            }
+        }
+        costs = {alone, above, before};
+    }
+    const Number best = strip_.solve(rows, width, costs);
+    if (best >= 0) return 0;
+    const auto& choices = strip_.choices();
+    for (int r = 0; r < rows; ++r)
+        for (int c = 0, p = r * down; c < columns; ++c, p += right)
+            choice_[at(p)] = choices[at(r)] >> c & 1;
+    return best;
+}
+
+// The wide components, joint costs at most 0, by one minimum cut: joint x y, as a cut, is
+// joint y + |joint| (1 - x) y.
+template <class Number>
+void GridMove<Number>::decide_by_cut() {
+    const MaskNumber* open = open_.data();
+    const Number *right = joint_right_.data(), *down = joint_down_.data();
+    const auto node = [&](int p) { return topology_.node(row_[at(p)], column_[at(p)]); };
+    flow_.reset(topology_);
+    for (const int p : wide_) {
+        const auto cost = [](Number value) { return static_cast<Cost>(value); };
+        Cost own = cost(own_.data()[p]);
+        if (open[p - 1]) own += cost(right[p - 1]);
+        if (open[p - width_]) own += cost(down[p - width_]);
+        flow_.add_sink_side_cost(node(p), own);
+        if (open[p + 1] && right[p] < 0)
+            flow_.add_capacity(topology_.arc(node(p), GridTopology::right), -cost(right[p]), 0);
+        if (open[p + width_] && down[p] < 0)
+            flow_.add_capacity(topology_.arc(node(p), GridTopology::down), -cost(down[p]), 0);
+    }
+    flow_.solve();
+    for (const int p : wide_) choice_[at(p)] = flow_.on_sink_side(node(p));
+}
+
+// Everything by the general move.
+template <class Number>
+void GridMove<Number>::decide_generally() {
+    move_.clear();
+    for (int p = 0; p < sites_; ++p) {
+        move_.add_site(p, 0, static_cast<Cost>(alone_.data()[p]));
+        const auto edge = [p](const Field<Number>& joint) {
+            return BinaryMove::Edge{0, 0, 0, static_cast<Cost>(joint.data()[p])};
+        };
+        if (column_[at(p)] + 1 < width_) move_.set_horizontal(p, edge(joint_right_));
+        if (row_[at(p)] + 1 < height_) move_.set_vertical(p, edge(joint_down_));
+    }
+    move_.solve(true);
+    for (int p = 0; p < sites_; ++p) choice_[at(p)] = move_.takes(p);
+}
+
+template <class Number>
+Number GridMove<Number>::energy() const {
+    const Number *right = joint_right_.data(), *down = joint_down_.data();
+    Number sum = 0;
+    for (int p = 0; p < sites_; ++p) {
+        if (!choice_[at(p)]) continue;
+        sum += alone_.data()[p];
+        if (column_[at(p)] + 1 < width_ && choice_[at(p + 1)]) sum += right[p];
+        if (row_[at(p)] + 1 < height_ && choice_[at(p + width_)]) sum += down[p];
+    }
+    return sum;
+}
+
+template class GridMove<std::int32_t>;
+template class GridMove<double>;
+
+}  // namespace comix::gridcut

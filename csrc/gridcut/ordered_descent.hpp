@@ -1,0 +1,50 @@
+// Exact labelling for convex costs: one label up at a time.
+//
+// When every unary cost is convex in the label, the label distance is a convex function of i - j
+// and no weight is negative, the energy is L-natural-convex. Let x_k be a minimum over the labels
+// 0..k. Then some minimum over 0..k+1 lies between x_k and x_k + 1: the best set of sites to go up
+// by one label - a binary decision per site with joint costs of at most zero, which grid_move.hpp
+// solves exactly - leads there. (Both bounds follow from translation submodularity,
+// f(p) + f(q) >= f((p - a) v q) + f(p ^ (q + a)), with p the minimum, q = x_k, and a = 1, a = 0.)
+// Guarantee: the optimum, grids of any size, where applies() holds.
+// Cost: L - 1 moves (grid_move.hpp), fewer when one gains nothing.
+// Source: Murota, "Discrete Convex Analysis", SIAM 2003, chapter 7 and section 10.3.1; Murota &
+//   Shioura, "Exact bounds for steepest descent algorithms of L-convex function minimization",
+//   Operations Research Letters 2014.
+#pragma once
+
+#include <vector>
+
+#include "gridcut/grid_move.hpp"
+#include "gridcut/problem.hpp"
+
+namespace comix::gridcut {
+
+class OrderedDescent {
+  public:
+    static bool applies(const GridProblem& problem);
+
+    // Writes an optimal labelling; applies(problem) must hold.
+    void solve(const GridProblem& problem, const FixedGrid& grid, Label* labels);
+
+  private:
+    // What an edge costs more when only its first or only its second site goes up; by first site.
+    struct Edges {
+        std::vector<double> weight;  // scaled; 0 where there is no edge
+        Field<double> first, second;
+    };
+
+    void begin(const GridProblem& problem, const FixedGrid& grid);
+    void note_edge(Edges& edges, int site, int difference, double* joint);
+    bool rise(const FixedGrid& grid, Label* labels);
+
+    int height_ = 0, width_ = 0, sites_ = 0, labels_ = 0;
+    std::vector<double> grow_, shrink_;  // what the label distance changes by when the difference
+                                         // grows or shrinks by one; by difference + L - 1
+    Field<double> up_;                   // what one label more costs
+    Edges right_, below_;
+    std::vector<int> moved_;
+    GridMove<double> move_;
+};
+
+}  // namespace comix::gridcut
