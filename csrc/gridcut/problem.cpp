@@ -97,8 +97,8 @@ void FixedGrid::assign(const GridProblem& problem) {
     weight_v_.assign(static_cast<std::size_t>(n), 0.0);
     weight_h_.assign(static_cast<std::size_t>(n), 0.0);
     problem.for_each_edge([&](int p, int q, double weight) {
-        auto& target = q == p + 1 && width_ > 1 ? weight_h_ : weight_v_;
-        target[static_cast<std::size_t>(p)] = largest_pair > 0 ? scale(weight) : 0.0;
+        auto& weights = q == p + 1 && width_ > 1 ? weight_h_ : weight_v_;
+        weights[static_cast<std::size_t>(p)] = largest_pair > 0 ? scale(weight) : 0.0;
     });
 }
 
