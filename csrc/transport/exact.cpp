@@ -21,19 +21,33 @@ double normaliser(const Problem& problem) {
     return side > 0 ? side * side : 1.0;
 }
 
+// The largest saliency; InvalidArgument unless all are finite and >= 0.
+double largest_saliency(const Problem& problem) {
+    double largest = 0;
+    bool fine = true;
+    for (int p = 0; p < problem.blocks(); ++p) {
+        const double saliency = problem.saliency[p];
+        fine &= saliency >= 0 && saliency <= std::numeric_limits<double>::max();
+        largest = std::max(largest, saliency);
+    }
+    require(fine, "saliency: expected finite values >= 0");
+    return largest;
+}
+
 }  // namespace
 
 double plan_cost(const Problem& problem, const std::int64_t* plan) {
-    const std::int64_t w = problem.width;
-    double distance = 0, gain = 0;
-    for (std::int64_t j = 0; j < problem.blocks(); ++j) {
-        const std::int64_t i = plan[j];
-        const double dr = static_cast<double>(i / w - j / w),
-                     dc = static_cast<double>(i % w - j % w);
-        distance += dr * dr + dc * dc;
-        if (problem.mask[j] > 0) gain += problem.saliency[i];
+    std::int64_t distance = 0, j = 0;
+    double gain = 0;
+    for (int row = 0; row < problem.height; ++row) {
+        for (int column = 0; column < problem.width; ++column, ++j) {
+            const int i = static_cast<int>(plan[j]);
+            const std::int64_t dr = i / problem.width - row, dc = i % problem.width - column;
+            distance += dr * dr + dc * dc;
+            if (problem.mask[j] > 0) gain += problem.saliency[i];
+        }
     }
-    return problem.eps * distance / normaliser(problem) - gain;
+    return problem.eps * static_cast<double>(distance) / normaliser(problem) - gain;
 }
 
 // All displacements of the grid, nearest first.
@@ -42,26 +56,26 @@ void Planner::prepare_rings(const Problem& problem) {
     height_ = problem.height;
     width_ = problem.width;
     eps_ = -1.0;
+    price_eps_ = -1.0F;
     rings_.clear();
     for (int dr = 1 - height_; dr < height_; ++dr)
-        for (int dc = 1 - width_; dc < width_; ++dc) rings_.push_back({dr, dc, dr * dr + dc * dc});
+        for (int dc = 1 - width_; dc < width_; ++dc)
+            rings_.push_back({0, 0.0F, dr, dc, dr * width_ + dc, dr * dr + dc * dc});
     std::stable_sort(rings_.begin(), rings_.end(),
                      [](const Step& a, const Step& b) { return a.squared < b.squared; });
-    const auto n = static_cast<std::size_t>(problem.blocks());
-    gain_.resize(n);
-    shown_.resize(n);
-    row_potential_.resize(n);
-    distance_.resize(n);
-    predecessor_.resize(n);
-    visited_.assign(n, 0);
-    visit_ = 0;
+    place_.clear();
+    for (int row = 0; row < height_; ++row)
+        for (int column = 0; column < width_; ++column) place_.push_back({row, column});
+    const auto n = place_.size();
+    for (auto* costs : {&gain_, &hidden_, &row_potential_, &column_potential_, &distance_})
+        costs->resize(n);
+    for (auto* indices : {&row_of_, &column_of_, &predecessor_}) indices->resize(n);
 }
 
 void Planner::prepare_costs(const Problem& problem) {
     const int n = problem.blocks();
     const double unit = problem.eps / normaliser(problem);
-    const double largest =
-        unit * rings_.back().squared + *std::max_element(problem.saliency, problem.saliency + n);
+    const double largest = unit * rings_.back().squared + largest_saliency(problem);
     require(std::isfinite(largest),
             "eps, saliency: expected costs that float64 can hold, got some that overflow");
     int exponent = 0;
@@ -74,13 +88,11 @@ void Planner::prepare_costs(const Problem& problem) {
     if (problem.eps != eps_ || exponent != exponent_) {
         eps_ = problem.eps;
         exponent_ = exponent;
-        step_cost_.resize(rings_.size());
-        for (std::size_t k = 0; k < rings_.size(); ++k)
-            step_cost_[k] = std::llrint(unit * rings_[k].squared * first * second);
+        for (Step& step : rings_) step.cost = std::llrint(unit * step.squared * first * second);
     }
     for (int p = 0; p < n; ++p) {
         gain_[at(p)] = std::llrint(problem.saliency[p] * first * second);
-        shown_[at(p)] = problem.mask[p] > 0;
+        hidden_[at(p)] = problem.mask[p] > 0 ? 0 : -1;
     }
 }
 
@@ -89,28 +101,22 @@ void Planner::prepare_costs(const Problem& problem) {
 // for the way.
 void Planner::assign_at_home() {
     const int n = height_ * width_;
-    column_potential_.assign(at(n), 0);
-    row_of_.assign(at(n), -1);
-    column_of_.assign(at(n), -1);
     unassigned_.clear();
-    const Cost nearest = step_cost_.size() > 1 ? step_cost_[1] : 0;
+    const Cost nearest = rings_.size() > 1 ? rings_[1].cost : 0;
     for (int i = 0; i < n; ++i) {
-        Cost least = shown_[at(i)] ? -gain_[at(i)] : 0;
-        if (!shown_[at(i)] && gain_[at(i)] > nearest) {
-            const int r = i / width_, c = i % width_;
-            for (std::size_t k = 1; k < rings_.size() && step_cost_[k] < gain_[at(i)]; ++k) {
-                const int row = r + rings_[k].rows, column = c + rings_[k].columns;
-                if (row < 0 || row >= height_ || column < 0 || column >= width_) continue;
-                if (!shown_[at(row * width_ + column)]) continue;
-                least = step_cost_[k] - gain_[at(i)];
-                break;
-            }
-        }
-        row_potential_[at(i)] = least;
-        if (least < 0 && !shown_[at(i)]) {
+        const Cost gain = gain_[at(i)];
+        column_potential_[at(i)] = 0;
+        row_potential_[at(i)] = hidden_[at(i)] ? 0 : -gain;
+        row_of_[at(i)] = column_of_[at(i)] = i;
+        if (!hidden_[at(i)] || gain <= nearest) continue;
+        const Place home = place_[at(i)];
+        for (const Step& step : rings_) {
+            if (step.cost >= gain) break;
+            if (!inside(home, step) || hidden_[at(i + step.offset)]) continue;
+            row_potential_[at(i)] = step.cost - gain;
+            row_of_[at(i)] = column_of_[at(i)] = -1;
             unassigned_.push_back(i);
-        } else {
-            row_of_[at(i)] = column_of_[at(i)] = i;
+            break;
         }
     }
 }
@@ -119,15 +125,14 @@ void Planner::assign_at_home() {
 // a free position, `end`. Potentials of positions are <= 0, so the way alone bounds the reduced
 // cost from below.
 void Planner::relax(int row, Cost reached, Cost& bound, int& end) {
-    const int r = row / width_, c = row % width_;
-    const Cost base = reached - row_potential_[at(row)], gain = gain_[at(row)];
-    for (std::size_t k = 0; k < rings_.size(); ++k) {
-        if (base + step_cost_[k] - gain >= bound) break;
-        const int to_row = r + rings_[k].rows, to_column = c + rings_[k].columns;
-        if (to_row < 0 || to_row >= height_ || to_column < 0 || to_column >= width_) continue;
-        const int j = to_row * width_ + to_column;
-        const Cost through =
-            base + step_cost_[k] - (shown_[at(j)] ? gain : 0) - column_potential_[at(j)];
+    const Place home = place_[at(row)];
+    const Cost gain = gain_[at(row)], base = reached - row_potential_[at(row)] - gain;
+    for (const Step& step : rings_) {
+        const Cost way = base + step.cost;  // to a shown position
+        if (way >= bound) break;
+        if (!inside(home, step)) continue;
+        const int j = row + step.offset;
+        const Cost through = way + (hidden_[at(j)] & gain) - column_potential_[at(j)];
         if (through >= bound) continue;
         if (visited_[at(j)] != visit_) {
             visited_[at(j)] = visit_;
@@ -168,7 +173,7 @@ void Planner::augment(int start) {
     int end = -1;
     if (row_of_[at(start)] < 0) {  // its own position is free: one way is known
         end = start;
-        bound = (shown_[at(start)] ? -gain_[at(start)] : 0) - row_potential_[at(start)] -
+        bound = (~hidden_[at(start)] & -gain_[at(start)]) - row_potential_[at(start)] -
                 column_potential_[at(start)];
         visited_[at(start)] = visit_;
         distance_[at(start)] = bound;
@@ -197,22 +202,21 @@ void Planner::augment(int start) {
 }
 
 void Planner::solve_exact(const Problem& problem, std::int64_t* plan) {
-    prepare_rings(problem);
     prepare_costs(problem);
     assign_at_home();
+    visited_.assign(place_.size(), 0);
+    visit_ = 0;
     for (const int i : unassigned_) augment(i);
-    for (int j = 0; j < problem.blocks(); ++j) plan[j] = row_of_[at(j)];
+    std::copy(row_of_.begin(), row_of_.end(), plan);
 }
 
 void Planner::solve(const Problem& problem, Method method, std::int64_t* plan) {
-    const int n = problem.blocks();
     require(problem.eps >= 0 && std::isfinite(problem.eps), "eps: expected a finite number >= 0");
-    require(all_finite(problem.saliency, n) && std::all_of(problem.saliency, problem.saliency + n,
-                                                           [](double s) { return s >= 0; }),
-            "saliency: expected finite values >= 0");
+    prepare_rings(problem);
     if (method == Method::exact) {
         solve_exact(problem, plan);
     } else {
+        largest_saliency(problem);
         solve_greedy(problem, plan);
     }
 }

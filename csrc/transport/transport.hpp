@@ -5,8 +5,7 @@
 // Source: Kim, Choo & Song, "Puzzle Mix", ICML 2020, section 4.2.
 //
 // exact   Shortest augmenting paths with potentials (Jonker & Volgenant 1987), made for this cost:
-// C is
-//         zero on the diagonal, so every block whose own position is its cheapest starts assigned,
+//         C is zero on the diagonal, so every block whose own position is its cheapest starts assigned,
 //         and paths are searched for the few others only; C grows with distance, so a search looks
 //         at positions ring by ring and stops where moving alone costs more than the best path
 //         known. Guarantee: an optimal permutation (costs rounded to 2^-40 of the largest). Cost:
@@ -48,34 +47,59 @@ class Planner {
     void solve_exact(const Problem& problem, std::int64_t* plan);
     void solve_greedy(const Problem& problem, std::int64_t* plan);
     void prepare_rings(const Problem& problem);
+
+    // A displacement between two positions; rings_ lists all of a grid's, nearest first.
+    struct Step {
+        Cost cost;          // exact: fixed-point eps * C
+        float price;        // greedy: the same in float32
+        int rows, columns;  // of the displacement
+        int offset;         // in row-major positions
+        int squared;        // distance
+    };
+    struct Place {
+        int row, column;
+    };
+    int height_ = 0, width_ = 0;
+    std::vector<Step> rings_;
+    std::vector<Place> place_;  // of every position
+    bool inside(Place from, const Step& step) const {
+        return static_cast<unsigned>(from.row + step.rows) < static_cast<unsigned>(height_) &&
+               static_cast<unsigned>(from.column + step.columns) < static_cast<unsigned>(width_);
+    }
+
+    // exact
     void prepare_costs(const Problem& problem);
     void assign_at_home();
     void augment(int start);
     void relax(int row, Cost reached, Cost& bound, int& end);
     int nearest_open(Cost bound);
 
-    // A displacement between two positions; rings_ lists all of a grid's, nearest first.
-    struct Step {
-        int rows, columns;
-        int squared;  // distance
-    };
-
-    // exact
-    int height_ = 0, width_ = 0;
-    std::vector<Step> rings_;
-    std::vector<Cost> step_cost_;      // [rings_] fixed-point eps * C
-    double eps_ = -1.0;                // that step_cost_ was made for
-    int exponent_ = 0;                 // likewise: costs are scaled by 2^(kFixedBits - exponent_)
-    std::vector<Cost> gain_;           // per block: fixed-point saliency
-    std::vector<std::uint8_t> shown_;  // per position
+    double eps_ = -1.0;               // that the steps' costs were made for
+    int exponent_ = 0;                // likewise: costs are scaled by 2^(kFixedBits - exponent_)
+    std::vector<Cost> gain_;          // per block: fixed-point saliency
+    std::vector<Cost> hidden_;        // per position: all bits set where it is hidden, none if shown
     std::vector<Cost> row_potential_, column_potential_, distance_;
     std::vector<int> row_of_, column_of_, predecessor_, visited_;
     std::vector<int> open_, closed_;  // positions reached: to expand, expanded
     std::vector<int> unassigned_;     // blocks
     int visit_ = 0;  // number of the search; visited_ == visit_ marks its positions
+
     // greedy
-    std::vector<float> bids_;  // [blocks, blocks] cost with penalties
-    std::vector<int> wish_, winner_;
+    void bid(int block, float saliency);
+
+    struct Penalty {
+        int position;
+        float cost;  // of the position for the block, with all it has lost there
+    };
+    float price_eps_ = -1.0F;           // that the steps' prices were made for
+    std::vector<float> price_;          // [gh, gw]: price of a move by that many rows and columns
+    std::vector<std::uint8_t> shown_;   // per position
+    std::vector<Penalty> penalties_;    // [blocks, max(gh, gw)]: positions lost so far
+    std::vector<int> penalty_count_;    // per block
+    std::vector<int> penalised_;        // per position: the last block that found it penalised, + 1
+    std::vector<int> wish_, winner_;    // per block: position; per position: block
+    std::vector<float> wish_cost_;      // per block
+    std::vector<std::uint8_t> placed_;  // per block
 };
 
 }  // namespace comix::transport
