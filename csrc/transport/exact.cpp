@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <numeric>
 
 #include "base/errors.hpp"
 #include "transport/transport.hpp"
@@ -21,6 +23,16 @@ double normaliser(const Problem& problem) {
     return side > 0 ? side * side : 1.0;
 }
 
+// std::llrint for magnitudes below 2^51, in a form that vectorises: the sum's last bit is worth 1.
+std::int64_t nearest_integer(double value) {
+    constexpr double shift = 0x1.8p52;
+    const double sum = value + shift;
+    std::int64_t bits, origin;
+    std::memcpy(&bits, &sum, sizeof bits);
+    std::memcpy(&origin, &shift, sizeof origin);
+    return bits - origin;
+}
+
 // The largest saliency; InvalidArgument unless all are finite and >= 0.
 double largest_saliency(const Problem& problem) {
     double largest = 0;
@@ -30,7 +42,7 @@ double largest_saliency(const Problem& problem) {
         fine &= saliency >= 0 && saliency <= std::numeric_limits<double>::max();
         largest = std::max(largest, saliency);
     }
-    require(fine, "saliency: expected finite values >= 0");
+    if (!fine) throw InvalidArgument("saliency: expected finite values >= 0");
     return largest;
 }
 
@@ -53,30 +65,35 @@ double plan_cost(const Problem& problem, const std::int64_t* plan) {
 // All displacements of the grid, nearest first.
 void Planner::prepare_rings(const Problem& problem) {
     if (height_ == problem.height && width_ == problem.width) return;
-    height_ = problem.height;
-    width_ = problem.width;
+    const int height = problem.height, width = problem.width;
+    height_ = width_ = 0;
     eps_ = -1.0;
     price_eps_ = -1.0F;
     rings_.clear();
-    for (int dr = 1 - height_; dr < height_; ++dr)
-        for (int dc = 1 - width_; dc < width_; ++dc)
-            rings_.push_back({0, 0.0F, dr, dc, dr * width_ + dc, dr * dr + dc * dc});
+    for (int dr = 1 - height; dr < height; ++dr)
+        for (int dc = 1 - width; dc < width; ++dc)
+            rings_.push_back({0, 0.0F, dr, dc, dr * width + dc, dr * dr + dc * dc});
     std::stable_sort(rings_.begin(), rings_.end(),
                      [](const Step& a, const Step& b) { return a.squared < b.squared; });
     place_.clear();
-    for (int row = 0; row < height_; ++row)
-        for (int column = 0; column < width_; ++column) place_.push_back({row, column});
+    for (int row = 0; row < height; ++row)
+        for (int column = 0; column < width; ++column) place_.push_back({row, column});
     const auto n = place_.size();
     for (auto* costs : {&gain_, &hidden_, &row_potential_, &column_potential_, &distance_})
         costs->resize(n);
     for (auto* indices : {&row_of_, &column_of_, &predecessor_}) indices->resize(n);
+    homes_.resize(n);
+    std::iota(homes_.begin(), homes_.end(), 0);
+    height_ = height;  // last: until here the tables fit no grid
+    width_ = width;
 }
 
 void Planner::prepare_costs(const Problem& problem) {
     const int n = problem.blocks();
     const double unit = problem.eps / normaliser(problem);
     const double largest = unit * rings_.back().squared + largest_saliency(problem);
-    require(std::isfinite(largest),
+    if (!std::isfinite(largest))
+        throw InvalidArgument(
             "eps, saliency: expected costs that float64 can hold, got some that overflow");
     int exponent = 0;
     if (largest > 0) std::frexp(largest, &exponent);
@@ -90,32 +107,30 @@ void Planner::prepare_costs(const Problem& problem) {
         exponent_ = exponent;
         for (Step& step : rings_) step.cost = std::llrint(unit * step.squared * first * second);
     }
-    for (int p = 0; p < n; ++p) {
-        gain_[at(p)] = std::llrint(problem.saliency[p] * first * second);
-        hidden_[at(p)] = problem.mask[p] > 0 ? 0 : -1;
-    }
+    for (int p = 0; p < n; ++p)
+        gain_[at(p)] = nearest_integer(problem.saliency[p] * first * second);
+    for (int p = 0; p < n; ++p) hidden_[at(p)] = problem.mask[p] > 0 ? 0 : -1;
 }
 
 // Potentials with every reduced cost >= 0, and the blocks whose own position is tight assigned to
 // it. Only a hidden block can be cheaper elsewhere: at the nearest shown position, if its gain pays
 // for the way.
 void Planner::assign_at_home() {
-    const int n = height_ * width_;
+    const std::size_t n = place_.size();
+    std::fill(column_potential_.begin(), column_potential_.end(), 0);
+    for (std::size_t i = 0; i < n; ++i) row_potential_[i] = ~hidden_[i] & -gain_[i];
+    row_of_ = column_of_ = homes_;
     unassigned_.clear();
-    const Cost nearest = rings_.size() > 1 ? rings_[1].cost : 0;
-    for (int i = 0; i < n; ++i) {
-        const Cost gain = gain_[at(i)];
-        column_potential_[at(i)] = 0;
-        row_potential_[at(i)] = hidden_[at(i)] ? 0 : -gain;
-        row_of_[at(i)] = column_of_[at(i)] = i;
-        if (!hidden_[at(i)] || gain <= nearest) continue;
-        const Place home = place_[at(i)];
+    if (n == 1) return;
+    for (std::size_t i = 0; i < n; ++i) {
+        const Cost gain = hidden_[i] & gain_[i];
+        if (gain <= rings_[1].cost) continue;
         for (const Step& step : rings_) {
             if (step.cost >= gain) break;
-            if (!inside(home, step) || hidden_[at(i + step.offset)]) continue;
-            row_potential_[at(i)] = step.cost - gain;
-            row_of_[at(i)] = column_of_[at(i)] = -1;
-            unassigned_.push_back(i);
+            if (!inside(place_[i], step) || hidden_[i + step.offset]) continue;
+            row_potential_[i] = step.cost - gain;
+            row_of_[i] = column_of_[i] = -1;
+            unassigned_.push_back(static_cast<int>(i));
             break;
         }
     }
@@ -134,17 +149,22 @@ void Planner::relax(int row, Cost reached, Cost& bound, int& end) {
         const int j = row + step.offset;
         const Cost through = way + (hidden_[at(j)] & gain) - column_potential_[at(j)];
         if (through >= bound) continue;
-        if (visited_[at(j)] != visit_) {
-            visited_[at(j)] = visit_;
-            if (row_of_[at(j)] >= 0) open_.push_back(j);
+        int& seen = seen_[at(j)];
+        if (seen < search_) {
+            seen = search_;
+            reached_.push_back(j);
         } else if (through >= distance_[at(j)]) {
             continue;  // expanded positions have shorter ways, too
         }
         distance_[at(j)] = through;
         predecessor_[at(j)] = row;
-        if (row_of_[at(j)] < 0) {
+        const int holder = row_of_[at(j)];
+        if (holder < 0) {
             bound = through;
             end = j;
+        } else if (seen == search_ && through + least_way_out(holder) < bound) {
+            seen = search_ + 1;
+            open_.push_back(j);
         }
     }
 }
@@ -166,28 +186,27 @@ int Planner::nearest_open(Cost bound) {
 // Dijkstra over positions from an unassigned block to the nearest free position; then one exchange
 // along the path. Potentials stay feasible.
 void Planner::augment(int start) {
-    ++visit_;
+    search_ += 2;
     open_.clear();
-    closed_.clear();
+    reached_.clear();
     Cost bound = std::numeric_limits<Cost>::max();
     int end = -1;
     if (row_of_[at(start)] < 0) {  // its own position is free: one way is known
         end = start;
         bound = (~hidden_[at(start)] & -gain_[at(start)]) - row_potential_[at(start)] -
                 column_potential_[at(start)];
-        visited_[at(start)] = visit_;
+        seen_[at(start)] = search_;
         distance_[at(start)] = bound;
         predecessor_[at(start)] = start;
     }
     relax(start, 0, bound, end);
-    for (int j; (j = nearest_open(bound)) >= 0;) {
-        closed_.push_back(j);
+    for (int j; (j = nearest_open(bound)) >= 0;)
         relax(row_of_[at(j)], distance_[at(j)], bound, end);
-    }
 
     row_potential_[at(start)] += bound;
-    for (const int j : closed_) {
+    for (const int j : reached_) {
         const Cost slack = bound - distance_[at(j)];
+        if (slack <= 0) continue;
         column_potential_[at(j)] -= slack;
         row_potential_[at(row_of_[at(j)])] += slack;
     }
@@ -204,14 +223,15 @@ void Planner::augment(int start) {
 void Planner::solve_exact(const Problem& problem, std::int64_t* plan) {
     prepare_costs(problem);
     assign_at_home();
-    visited_.assign(place_.size(), 0);
-    visit_ = 0;
+    seen_.assign(place_.size(), 0);
+    search_ = 0;
     for (const int i : unassigned_) augment(i);
     std::copy(row_of_.begin(), row_of_.end(), plan);
 }
 
 void Planner::solve(const Problem& problem, Method method, std::int64_t* plan) {
-    require(problem.eps >= 0 && std::isfinite(problem.eps), "eps: expected a finite number >= 0");
+    if (!(problem.eps >= 0 && std::isfinite(problem.eps)))
+        throw InvalidArgument("eps: expected a finite number >= 0");
     prepare_rings(problem);
     if (method == Method::exact) {
         solve_exact(problem, plan);

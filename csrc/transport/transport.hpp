@@ -5,11 +5,12 @@
 // Source: Kim, Choo & Song, "Puzzle Mix", ICML 2020, section 4.2.
 //
 // exact   Shortest augmenting paths with potentials (Jonker & Volgenant 1987), made for this cost:
-//         C is zero on the diagonal, so every block whose own position is its cheapest starts assigned,
-//         and paths are searched for the few others only; C grows with distance, so a search looks
-//         at positions ring by ring and stops where moving alone costs more than the best path
-//         known. Guarantee: an optimal permutation (costs rounded to 2^-40 of the largest). Cost:
-//         about (blocks that want to move) * (positions worth the way); blocks^3 at worst.
+//         C is zero on the diagonal, so every block whose own position is its cheapest starts
+//         assigned, and paths are searched for the few others only; C grows with distance, so a
+//         search looks at positions ring by ring and stops where moving alone costs more than the
+//         best path known. Guarantee: an optimal permutation (costs rounded to 2^-40 of the
+//         largest). Cost: about (blocks that want to move) * (positions worth the way); blocks^3 at
+//         worst.
 // greedy  The official code's contest: max(gh, gw) rounds in which each block bids for its cheapest
 //         position, the best bid wins, losers pay 1 more for that position from then on. Its
 //         winners are kept where the mask shows them; other positions keep their own block when it
@@ -73,16 +74,24 @@ class Planner {
     void augment(int start);
     void relax(int row, Cost reached, Cost& bound, int& end);
     int nearest_open(Cost bound);
+    // Reduced cost of the shortest move of a block from the position it holds, at least.
+    Cost least_way_out(int block) const {
+        const auto i = static_cast<std::size_t>(block);
+        return rings_[1].cost - gain_[i] - row_potential_[i];
+    }
 
-    double eps_ = -1.0;               // that the steps' costs were made for
-    int exponent_ = 0;                // likewise: costs are scaled by 2^(kFixedBits - exponent_)
-    std::vector<Cost> gain_;          // per block: fixed-point saliency
-    std::vector<Cost> hidden_;        // per position: all bits set where it is hidden, none if shown
+    double eps_ = -1.0;         // that the steps' costs were made for
+    int exponent_ = 0;          // likewise: costs are scaled by 2^(kFixedBits - exponent_)
+    std::vector<Cost> gain_;    // per block: fixed-point saliency
+    std::vector<Cost> hidden_;  // per position: all bits set where it is hidden, none if shown
     std::vector<Cost> row_potential_, column_potential_, distance_;
-    std::vector<int> row_of_, column_of_, predecessor_, visited_;
-    std::vector<int> open_, closed_;  // positions reached: to expand, expanded
-    std::vector<int> unassigned_;     // blocks
-    int visit_ = 0;  // number of the search; visited_ == visit_ marks its positions
+    std::vector<int> row_of_, column_of_, predecessor_, seen_;
+    std::vector<int> homes_;       // 0, 1, 2, ...
+    std::vector<int> reached_;     // positions that the search knows a way to
+    std::vector<int> open_;        // those of them that are to be expanded
+    std::vector<int> unassigned_;  // blocks
+    // The search marks positions in seen_: search_ when reached, search_ + 1 when opened, too.
+    int search_ = 0;
 
     // greedy
     void bid(int block, float saliency);

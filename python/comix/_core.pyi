@@ -72,9 +72,11 @@ def comixup_objective(
     objective: _Float,
 ) -> None: ...
 def transport_plan(
-    saliency: _Float, mask: _Float, eps: float, method: str, threads: int, plan: _Index
+    saliency: NDArray[Any], mask: NDArray[Any], eps: float, method: str, threads: int, plan: _Index
 ) -> None: ...
-def transport_cost(plan: _Index, saliency: _Float, mask: _Float, eps: float, cost: _Float) -> None: ...
+def transport_cost(
+    plan: _Index, saliency: NDArray[Any], mask: NDArray[Any], eps: float, cost: _Float
+) -> None: ...
 def mix(
     source: _Index,
     block: _Index,
