@@ -77,7 +77,7 @@ def test_a_thread_keeps_nothing_of_other_calls(method: str) -> None:
             np.testing.assert_array_equal(comix.transport_plan(s, m, eps=eps, method=method), first[k])
 
 
-@pytest.mark.parametrize("batch", [1, 100, 300])  # 300 of 4 x 4: above the work of one thread
+@pytest.mark.parametrize("batch", [1, 100, 600])  # 600 of 4 x 4: above the work of one thread
 def test_large_batches_are_planned_map_by_map(batch: int) -> None:
     for method in TRANSPORT_METHODS:
         saliency, mask = problem(11, (4, 4), 0.5, batch=batch)
