@@ -31,7 +31,7 @@ $(VENV)/.lint: $(VENV)/.built
 
 $(VENV)/.bench: $(VENV)/.built
 	-$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt gco-wrapper
-	-$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt PyMaxflow lap rich
+	-$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt PyMaxflow lap scipy rich matplotlib
 	@touch $@
 
 demo: build

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import os
 import sys
 import traceback
@@ -18,16 +19,17 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import torch
 from rich.console import Console
 
-from benchmarks import harness
+from benchmarks import harness, memory, plot, tables
 from benchmarks import records as store
 
-BENCHES = ("gridcut", "puzzlemix", "comixup", "transport", "mixing", "step")
+QUICK = ("gridcut", "puzzlemix", "comixup", "transport", "mixing", "step")
+BENCHES = (*QUICK, "sweeps")
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small sizes, few rounds: under a minute")
+    parser.add_argument("--quick", action="store_true", help="small sizes, few rounds, no memory, no sweeps")
     parser.add_argument(
         "--only", action="append", choices=BENCHES, help="run this benchmark only (repeatable)"
     )
@@ -36,35 +38,58 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, default=Path("benchmarks/results"), help="folder of the JSON file"
     )
+    parser.add_argument(
+        "--compare", type=Path, metavar="OLD.json", help="also print how every ratio differs from this run's"
+    )
+    parser.epilog = "python -m benchmarks plot RESULTS.json --out PICTURE draws the speed-ups of a run."
     return parser.parse_args(arguments)
 
 
 def failed(bench: str, error: Exception) -> dict[str, Any]:
     """Record a benchmark that stopped with an error, so that the others still count."""
-    record: dict[str, Any] = {name: kind() for name, kind in store.RECORD_FIELDS.items()}
-    return record | {"bench": bench, "status": "error", "note": f"{type(error).__name__}: {error}"}
+    empty = {name: kind() for name, kind in store.RECORD_FIELDS.items()}
+    return empty | {"bench": bench, "status": "error", "note": f"{type(error).__name__}: {error}"}
+
+
+def run_all(
+    names: Sequence[str], options: harness.Options, peak: harness.Peak | None, console: Console
+) -> list[dict[str, Any]]:
+    """Run the cases of these benchmarks and print each as it is done: their records."""
+    records: list[dict[str, Any]] = []
+    for name in names:
+        try:
+            for case in importlib.import_module(f"benchmarks.bench_{name}").cases(options):
+                records.append(harness.run_case(case, options, peak))
+                tables.show(records[-1], console)
+        except Exception as error:
+            traceback.print_exc()
+            records.append(failed(name, error))
+            tables.show(records[-1], console)
+    return records
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the chosen benchmarks, print and store what they found: 0 when every quality check passed."""
-    asked = parse(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["plot"]:
+        return plot.main(given[1:])
+    asked = parse(given)
+    old = json.loads(asked.compare.read_text()) if asked.compare else None  # before the run may replace it
     torch.set_num_threads(asked.threads)
     options = harness.Options(quick=asked.quick, threads=asked.threads, seed=asked.seed)
     console = Console(width=None if sys.stdout.isatty() else 150)
     start = perf_counter()
-    records: list[dict[str, Any]] = []
-    for name in asked.only or BENCHES:
-        try:
-            for case in importlib.import_module(f"benchmarks.bench_{name}").cases(options):
-                records.append(harness.run_case(case, options))
-                store.show(records[-1], console)
-        except Exception as error:
-            traceback.print_exc()
-            records.append(failed(name, error))
-            store.show(records[-1], console)
-    path = store.write(store.run_record(options, asked.only or (), records), asked.out)
+    peak = None if asked.quick else memory.Meter(asked.threads)
+    records = run_all(asked.only or (QUICK if asked.quick else BENCHES), options, peak, console)
+    run = store.run_record(options, asked.only or (), records)
+    tables.show_summary(run, console)
+    if old is not None:
+        tables.compare(old, run, console)
+    path = store.write(run, asked.out)
     bad = [f"{record['bench']}: {record['case']}" for record in records if record["status"] != "ok"]
     console.print(f"\n{len(records)} cases in {perf_counter() - start:.0f} s, written to {path}")
+    if not (asked.quick or asked.only):
+        console.print(plot.beside(path))
     for name in bad:
         console.print(f"[red]failed[/] {name}")
     return 1 if bad else 0

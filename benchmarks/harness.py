@@ -20,6 +20,11 @@ from time import perf_counter
 import torch
 
 TARGET_SAMPLE_S = 0.004  # a sample shorter than this is repeated inside the clock
+QUICK_BUDGET_S = 0.7  # for the rounds of one case under --quick
+SLOWEST_PEAK_S = 2.0  # the memory of calls slower than this is not measured
+
+THREADS = "speed-up of all threads over one"  # a figure: below 1 they lost
+Peak = Callable[[Callable[[], object]], "int | None"]  # bytes that a call needs beyond its inputs
 
 
 class QualityError(AssertionError):
@@ -52,6 +57,7 @@ class Contender:
 
     name: str
     calls: Sequence[Callable[[], object]]  # a staged call returns {stage: seconds}
+    single: bool = False  # the first contender once more, with one thread
 
     @property
     def ours(self) -> bool:
@@ -71,23 +77,30 @@ class Case:
     skipped: dict[str, str] = field(default_factory=dict)  # peers left out -> why
     staged: bool = False
     min_rounds: int = 5
+    budget_s: float | None = None  # time for the rounds; None: as the options say
+    note: str = ""  # what a reader of the numbers must know
+    sweep: dict[str, object] = field(default_factory=dict)  # domain, axis, value: one point of a sweep
+    figures: Callable[[Sequence[Timing]], dict[str, float]] = lambda timings: {}  # worth more than the times
 
 
 @dataclass
 class Timing:
-    """The samples of one contender, in seconds per call, and their ratio to the base in the same round."""
+    """The samples of one contender, in seconds per call, and their ratios to others in the same round."""
 
     name: str
     ours: bool
     inner: int
-    samples: list[float]
-    ratios: list[float]
-    stages: dict[str, list[float]]
+    samples: list[float] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)  # to the base
+    single_ratios: list[float] = field(default_factory=list)  # to the base on one thread, where that runs
+    stages: dict[str, list[float]] = field(default_factory=dict)
+    peak_bytes: int | None = None
 
     def record(self) -> dict[str, object]:
         """Summarise as the JSON record holds it."""
         q1, median, q3 = quartiles(self.samples)
         r1, ratio, r3 = quartiles(self.ratios)
+        s1, single, s3 = quartiles(self.single_ratios) if self.single_ratios else (None, None, None)
         return {
             "name": self.name,
             "ours": self.ours,
@@ -98,6 +111,10 @@ class Timing:
             "times_base": ratio,
             "times_base_q1": r1,
             "times_base_q3": r3,
+            "times_single": single,
+            "times_single_q1": s1,
+            "times_single_q3": s3,
+            "peak_bytes": self.peak_bytes,
             "stages_s": {stage: statistics.median(values) for stage, values in self.stages.items()},
         }
 
@@ -107,18 +124,19 @@ def each(function: Callable[..., object], inputs: Sequence[object]) -> list[Call
     return [partial(function, item) for item in inputs]
 
 
+def narrow(call: Callable[[], object]) -> object:
+    """Run ``call`` with one torch thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return call()
+    finally:
+        torch.set_num_threads(threads)
+
+
 def on_one_thread(calls: Sequence[Callable[[], object]]) -> list[Callable[[], object]]:
     """Make every call run with one torch thread, the peers' side of the comparison."""
-
-    def narrow(call: Callable[[], object]) -> object:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            return call()
-        finally:
-            torch.set_num_threads(threads)
-
-    return [partial(narrow, call) for call in calls]
+    return each(narrow, calls)
 
 
 def ours(
@@ -127,7 +145,7 @@ def ours(
     """List comix with all threads and, when there are several, once more with a single one."""
     listed = [Contender(f"comix {name}", calls)]
     if options.threads > 1 and also_single:
-        listed.append(Contender(f"comix {name}, 1 thread", on_one_thread(calls)))
+        listed.append(Contender(f"comix {name}, 1 thread", on_one_thread(calls), single=True))
     return listed
 
 
@@ -146,15 +164,17 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     return first, middle, third
 
 
-def run_case(case: Case, options: Options) -> dict[str, object]:
-    """Check the quality of a case, then time it: the record of the case."""
+def run_case(case: Case, options: Options, peak: Peak | None = None) -> dict[str, object]:
+    """Check the quality of a case, then time it, then ask ``peak`` what a call needs: its record."""
     record: dict[str, object] = {
         "bench": case.bench,
         "case": case.name,
         "work": case.work,
         "status": "ok",
-        "note": "",
+        "note": case.note,
+        "sweep": case.sweep,
         "quality": {},
+        "figures": {},
         "input_sets": len(case.contenders[0].calls),
         "rounds": 0,
         "contenders": [],
@@ -166,13 +186,26 @@ def run_case(case: Case, options: Options) -> dict[str, object]:
         record |= {"status": "quality failed", "note": str(error)}
         return record
     timings = _time_rounds(case, options)
+    for contender, timing in zip(case.contenders, timings, strict=True):
+        if peak is not None and statistics.median(timing.samples) < SLOWEST_PEAK_S:
+            timing.peak_bytes = peak(contender.calls[0])
     record["rounds"] = len(timings[0].samples)
+    record["figures"] = thread_figures(case, timings) | case.figures(timings)
     record["contenders"] = [timing.record() for timing in timings]
     return record
 
 
-def _time_rounds(case: Case, options: Options) -> list[Timing]:
-    """Warm up, size the samples, and run the rounds."""
+def thread_figures(case: Case, timings: Sequence[Timing]) -> dict[str, float]:
+    """Return what more threads gained the base over one thread."""
+    found = zip(case.contenders, timings, strict=True)
+    return next(
+        ({THREADS: statistics.median(timing.ratios)} for contender, timing in found if contender.single),
+        {},
+    )
+
+
+def _warm_up(case: Case) -> tuple[list[Timing], float]:
+    """Call everybody, size the samples: empty timings, and the seconds that a round will take."""
     timings = []
     cycle = 0.0
     for contender in case.contenders:
@@ -180,10 +213,19 @@ def _time_rounds(case: Case, options: Options) -> list[Timing]:
         once = first if first > 1.0 else _clock(contender.calls[-1], 1)[0]
         inner = 1 if case.staged else max(1, min(10_000, ceil(TARGET_SAMPLE_S / max(once, 1e-7))))
         cycle += once * inner
-        timings.append(Timing(contender.name, contender.ours, inner, [], [], {}))
-    budget = options.budget_s / 4 if options.quick else options.budget_s
+        timings.append(Timing(contender.name, contender.ours, inner))
+    return timings, cycle
+
+
+def _time_rounds(case: Case, options: Options) -> list[Timing]:
+    """Warm up, size the samples, and run the rounds."""
+    timings, cycle = _warm_up(case)
+    budget = case.budget_s or options.budget_s
+    if options.quick:
+        budget = min(budget, QUICK_BUDGET_S)
     least = min(case.min_rounds, 3) if options.quick else case.min_rounds
     rounds = max(least, min(options.pick(15, 60), int(budget / cycle)))
+    single = next((k for k, contender in enumerate(case.contenders) if contender.single), None)
 
     collecting = gc.isenabled()
     gc.collect()
@@ -198,9 +240,10 @@ def _time_rounds(case: Case, options: Options) -> list[Timing]:
                 if case.staged and isinstance(result, dict):
                     for stage, spent in result.items():
                         timings[place].stages.setdefault(stage, []).append(spent)
-            base = timings[0].samples[-1]
             for timing in timings:
-                timing.ratios.append(timing.samples[-1] / base)
+                timing.ratios.append(timing.samples[-1] / timings[0].samples[-1])
+                if single is not None:
+                    timing.single_ratios.append(timing.samples[-1] / timings[single].samples[-1])
     finally:
         if collecting:
             gc.enable()

@@ -1,4 +1,4 @@
-"""What a run leaves behind: the machine it ran on, a JSON file with a schema, and tables for the eye."""
+"""What a run leaves behind: the machine it ran on, its records and fits, in a JSON file with a schema."""
 
 from __future__ import annotations
 
@@ -13,27 +13,37 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.harness import Options
+from benchmarks.scaling import fits
 
-SCHEMA = "comix-benchmarks/1"
+SCHEMA = "comix-benchmarks/2"
 PEERS = ("gco-wrapper", "PyMaxflow", "lap", "scipy")
 
-RUN_FIELDS = {"schema": str, "machine": dict, "versions": dict, "settings": dict, "records": list}
+RUN_FIELDS = {
+    "schema": str,
+    "machine": dict,
+    "versions": dict,
+    "settings": dict,
+    "records": list,
+    "fits": list,
+}
 RECORD_FIELDS = {
     "bench": str,
     "case": str,
     "work": str,
     "status": str,
     "note": str,
+    "sweep": dict,  # empty, or the fields below
     "quality": dict,
+    "figures": dict,
     "input_sets": int,
     "rounds": int,
     "contenders": list,
     "skipped": dict,
 }
+SWEEP_FIELDS = {"domain": str, "axis": str, "value": int}
+NUMBER = (float, type(None))
 TIMING_FIELDS = {
     "name": str,
     "ours": bool,
@@ -44,7 +54,19 @@ TIMING_FIELDS = {
     "times_base": float,
     "times_base_q1": float,
     "times_base_q3": float,
+    "times_single": NUMBER,  # to the base on one thread; None where that does not run
+    "times_single_q1": NUMBER,
+    "times_single_q3": NUMBER,
+    "peak_bytes": (int, type(None)),  # beyond the inputs; None where it was not measured
     "stages_s": dict,
+}
+FIT_FIELDS = {
+    "domain": str,
+    "axis": str,
+    "contender": str,
+    "exponent": float,
+    "exponent_upper": float,
+    "points": list,
 }
 
 
@@ -93,18 +115,21 @@ def run_record(options: Options, only: Sequence[str], records: list[dict[str, An
             "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         },
         "records": records,
+        "fits": fits(records),
     }
 
 
 def validate(run: dict[str, Any]) -> None:
     """Raise ValueError when a run does not follow the schema."""
 
-    def check(item: dict[str, Any], fields: dict[str, type], where: str) -> None:
+    def check(item: dict[str, Any], fields: dict[str, Any], where: str) -> None:
         if set(item) != set(fields):
             raise ValueError(f"{where}: fields {sorted(set(item) ^ set(fields))} are missing or unknown")
         for name, kind in fields.items():
             if not isinstance(item[name], kind):
-                raise ValueError(f"{where}.{name}: expected {kind.__name__}, got {type(item[name]).__name__}")
+                kinds = kind if isinstance(kind, tuple) else (kind,)
+                expected = " or ".join(each.__name__ for each in kinds)
+                raise ValueError(f"{where}.{name}: expected {expected}, got {type(item[name]).__name__}")
 
     check(run, RUN_FIELDS, "run")
     if run["schema"] != SCHEMA:
@@ -114,8 +139,12 @@ def validate(run: dict[str, Any]) -> None:
         check(record, RECORD_FIELDS, where)
         if record["status"] == "ok" and not record["contenders"]:
             raise ValueError(f"{where}: status ok without times")
+        if record["sweep"]:
+            check(record["sweep"], SWEEP_FIELDS, f"{where}.sweep")
         for timing in record["contenders"]:
             check(timing, TIMING_FIELDS, f"{where}/{timing.get('name')}")
+    for fit in run["fits"]:
+        check(fit, FIT_FIELDS, f"fits/{fit.get('domain')}/{fit.get('axis')}/{fit.get('contender')}")
 
 
 def write(run: dict[str, Any], folder: Path) -> Path:
@@ -128,52 +157,3 @@ def write(run: dict[str, Any], folder: Path) -> Path:
     path = folder / f"{name}.json"
     path.write_text(json.dumps(run, indent=1, sort_keys=False) + "\n")
     return path
-
-
-def seconds(value: float) -> str:
-    """Write a duration with three significant digits and a fitting unit."""
-    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "us")):
-        if value * factor >= 1:
-            return f"{value * factor:.3g} {unit}"
-    return f"{value * 1e9:.3g} ns"
-
-
-def verdict(timing: dict[str, Any], first: bool) -> str:
-    """Say in words who was faster and by how much: losses read like wins."""
-    if first:
-        return "base"
-    ratio = timing["times_base"]
-    word = "comix" if not timing["ours"] else "base"
-    return f"{word} {ratio:.2f}x faster" if ratio >= 1 else f"{word} {1 / ratio:.2f}x slower"
-
-
-def show(record: dict[str, Any], console: Console) -> None:
-    """Print one case as a table, with its quality figures and the peers that were left out."""
-    console.print(f"\n[bold]{record['bench']}: {record['case']}[/]  {record['work']}")
-    if record["quality"]:
-        figures = ", ".join(f"{name} {value:.6g}" for name, value in record["quality"].items())
-        console.print(f"  quality: {figures}", highlight=False)
-    if record["contenders"]:
-        table = Table(box=None, pad_edge=True)
-        for column in ("contender", "median", "quartiles", "time / base", "verdict"):
-            table.add_column(column, justify="left" if column in ("contender", "verdict") else "right")
-        stages = list(record["contenders"][0]["stages_s"])
-        for stage in stages:
-            table.add_column(stage, justify="right")
-        for place, timing in enumerate(record["contenders"]):
-            ratio = (
-                f"{timing['times_base']:.2f} ({timing['times_base_q1']:.2f}-{timing['times_base_q3']:.2f})"
-            )
-            table.add_row(
-                timing["name"],
-                seconds(timing["median_s"]),
-                f"{seconds(timing['q1_s'])} - {seconds(timing['q3_s'])}",
-                ratio,
-                verdict(timing, place == 0),
-                *(seconds(timing["stages_s"].get(stage, 0.0)) for stage in stages),
-            )
-        console.print(table)
-    if record["status"] != "ok":
-        console.print(f"  [red]{record['status']}[/]: {record['note']}", highlight=False)
-    for peer, reason in record["skipped"].items():
-        console.print(f"  left out: {peer} ({reason})", highlight=False)
