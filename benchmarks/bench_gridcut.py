@@ -13,7 +13,7 @@ from functools import partial
 import comix
 import numpy as np
 
-from benchmarks import harness, oracle, problems
+from benchmarks import harness, oracle, problems, puzzlemix_cuts
 from benchmarks.harness import Case, Contender, Options, require
 from benchmarks.problems import GridProblem
 
@@ -133,3 +133,4 @@ def cases(options: Options) -> Iterator[Case]:
     if not options.quick:
         small = draw("potts", 8, 4, 8)
         yield case("Potts 4x4, 8 labels", "exact", small, peers("swap", "expansion"), options)
+    yield from puzzlemix_cuts.cases(options)

@@ -25,7 +25,7 @@ class Job:
 
     images: Tensor
     plan: comix.MixPlan
-    dense: Callable[[], Tensor]
+    dense: Callable[[], Tensor]  # mixes that way
     order: Tensor  # [B] int64, for the copy
 
     def mix(self) -> Tensor:
@@ -45,13 +45,15 @@ def comixup_job(count: int, size: int, seed: int) -> Job:
     whole = torch.rand(labels.shape[:-1], generator=rng) < 0.67
     labels[..., 1] = torch.where(whole, labels[..., 0], labels[..., 1])
     masks = F.one_hot(labels, 20).float().mean(-2)  # [P, 20, 4, 4, 20]
-    targets = torch.eye(20)
-
-    def dense() -> Tensor:
-        parts = zip(masks, images.split(20), strict=True)
-        return torch.cat([official.comixup_mix(mask, part, targets)[0] for mask, part in parts])
-
+    dense = partial(dense_comixup, masks, images)
     return Job(images, comix.MixPlan.from_labels(labels), dense, torch.arange(count).flip(0))
+
+
+def dense_comixup(masks: Tensor, images: Tensor) -> Tensor:
+    """Mix partitions of 20 the published way: masks [P, 20, g, g, 20]."""
+    targets = torch.eye(20)
+    parts = zip(masks, images.split(20), strict=True)
+    return torch.cat([official.comixup_mix(mask, part, targets)[0] for mask, part in parts])
 
 
 def puzzlemix_job(count: int, size: int, seed: int, grid: int = 8) -> Job:
@@ -62,14 +64,16 @@ def puzzlemix_job(count: int, size: int, seed: int, grid: int = 8) -> Job:
     mask, saliency = problem.mask, problem.saliency
     own = comix.transport_plan(saliency, mask)
     partner = comix.transport_plan(saliency[index], 1 - mask)
-    dense_own, dense_partner = (F.one_hot(plan.flatten(1)).mT.float() for plan in (own, partner))
-
-    def dense() -> Tensor:
-        moved = official_puzzlemix.transport_images(images, dense_own)
-        moved_partner = official_puzzlemix.transport_images(images[index], dense_partner)
-        return official_puzzlemix.puzzlemix_mix(moved, moved_partner, mask)[0]
-
+    moves = [F.one_hot(plan.flatten(1)).mT.float() for plan in (own, partner)]
+    dense = partial(dense_puzzlemix, images, index, mask, *moves)
     return Job(images, comix.MixPlan.from_mask(mask, index, own, partner), dense, index)
+
+
+def dense_puzzlemix(images: Tensor, index: Tensor, mask: Tensor, own: Tensor, partner: Tensor) -> Tensor:
+    """Move by dense plans [B, T*T, T*T] and blend under mask [B, T, T], the published way."""
+    moved = official_puzzlemix.transport_images(images, own)
+    moved_partner = official_puzzlemix.transport_images(images[index], partner)
+    return official_puzzlemix.puzzlemix_mix(moved, moved_partner, mask)[0]
 
 
 def compare(jobs: list[Job]) -> dict[str, float]:

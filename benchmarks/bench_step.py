@@ -8,10 +8,11 @@ output of Co-Mixup is one whole input, and there is nothing to solve.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from functools import partial
 from itertools import pairwise
+from statistics import median
 from time import perf_counter
 
 import comix
@@ -19,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks import harness, official, official_puzzlemix, problems
-from benchmarks.harness import Case, Contender, Options, require
+from benchmarks import call_overhead, harness, official, official_puzzlemix, problems
+from benchmarks.harness import Case, Contender, Options, Timing, require
 from benchmarks.problems import MEAN, STD
 
 BATCH, SIZE, CLASSES, GRID, PART = 100, 32, 10, 4, 20
@@ -198,8 +199,24 @@ def compare(trainers: dict[str, Trainer], batches: list[Batch]) -> dict[str, flo
     return figures | {f"share of soft targets {name}": share for name, share in mixed.items() if share}
 
 
+def price(timings: Sequence[Timing]) -> dict[str, float]:
+    """Report what each way of mixing costs the user: its step over the one without mixing, and its stages."""
+    plain = next(timing for timing in timings if timing.name == "no mixing")
+    figures = {}
+    for timing in timings:
+        if timing is plain:
+            continue
+        ratios = [mine / without for mine, without in zip(timing.samples, plain.samples, strict=True)]
+        figures[f"{timing.name} / no mixing"] = median(ratios)
+        stages = {stage: 1e3 * median(timing.stages[stage]) for stage in ("saliency", "solve", "mix")}
+        figures[f"ms of solve and mix, {timing.name}"] = stages["solve"] + stages["mix"]
+        if timing.name != "CutMix":
+            figures[f"ms of saliency, {timing.name}"] = stages["saliency"]
+    return figures
+
+
 def cases(options: Options) -> Iterator[Case]:
-    """Yield a training step with PuzzleMix and one with Co-Mixup."""
+    """Yield a training step with either method, then what their calls cost beyond solving."""
     batches = [Batch(seed) for seed in problems.seeds(options.seed, options.pick(2, 4))]
     model = network(options.pick(20, 40), options.seed)
     skipped = harness.missing("gco", "official (gco-wrapper)")
@@ -222,4 +239,6 @@ def cases(options: Options) -> Iterator[Case]:
             check=partial(compare, trainers, batches),
             skipped=skipped,
             staged=True,
+            figures=price,
         )
+    yield from call_overhead.cases(options)
