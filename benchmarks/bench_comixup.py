@@ -95,7 +95,7 @@ def cases(options: Options) -> Iterator[Case]:
             for _ in range(2):  # start every worker and let it import, before anything is timed
                 with_processes(pool, problems.comixup(2 * options.threads, 20, 4, options.seed))
         # grid, partitions, inputs of each, sets for the quality, sets for the time
-        jobs = [(4, 5, 20, options.pick(6, 16), options.pick(2, 4))]
+        jobs = [(4, 5, 20, options.pick(4, 16), options.pick(2, 4))]
         if not options.quick:
             jobs += [(8, 5, 20, 8, 4), (16, 5, 20, 6, 3), (4, 1, 100, 2, 2)]
         for grid, partitions, n, scored, timed in jobs:

@@ -20,7 +20,7 @@ from time import perf_counter
 import torch
 
 TARGET_SAMPLE_S = 0.004  # a sample shorter than this is repeated inside the clock
-QUICK_BUDGET_S = 0.7  # for the rounds of one case under --quick
+QUICK_BUDGET_S = 0.4  # for the rounds of one case under --quick
 SLOWEST_PEAK_S = 2.0  # the memory of calls slower than this is not measured
 
 THREADS = "speed-up of all threads over one"  # a figure: below 1 they lost

@@ -130,7 +130,8 @@ def compare(old: dict[str, Any], new: dict[str, Any], console: Console) -> None:
         elif timing["times_base_q1"] > then["times_base_q3"]:
             told += " better"
         ratios = f"{then['times_base']:.3g}", f"{timing['times_base']:.3g}"
-        table.add_row(f"{record['bench']}: {record['case']}", timing["name"], *ratios, told)
+        case = f"{record['bench']}: {record['case']}, {record['work']}"
+        table.add_row(case, timing["name"], *ratios, told)
     console.print()
     console.print(table)
 
