@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
-NATIVE := $(shell find csrc cuda -name '*.[ch]pp' -o -name '*.cu' -o -name '*.cuh' 2>/dev/null)
+NATIVE := $(shell find csrc cuda cmake -name '*.[ch]pp' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cmake')
 
 .PHONY: demo test lint bench sanitize tsan format clean build cpp-test
 
@@ -53,12 +53,12 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.[ch]pp' 'tests/cpp/*.cpp' 'cuda/*.cu' 'cuda/*.cuh')
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.[ch]pp' 'tests/cpp/*.cpp' 'cuda/*.[ch]pp' 'cuda/*.cu' 'cuda/*.cuh')
 
 format: $(VENV)/.lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.[ch]pp' 'tests/cpp/*.cpp' 'cuda/*.cu' 'cuda/*.cuh')
+	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.[ch]pp' 'tests/cpp/*.cpp' 'cuda/*.[ch]pp' 'cuda/*.cu' 'cuda/*.cuh')
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

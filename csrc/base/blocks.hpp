@@ -5,9 +5,11 @@
 
 #include <cstdint>
 
+#include "base/host_device.hpp"
+
 namespace comix {
 
-inline std::int64_t block_start(std::int64_t i, std::int64_t pixels, std::int64_t blocks) {
+COMIX_HD inline std::int64_t block_start(std::int64_t i, std::int64_t pixels, std::int64_t blocks) {
     return (i * pixels + blocks - 1) / blocks;
 }
 

@@ -5,17 +5,19 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/host_device.hpp"
+
 namespace comix {
 
 namespace detail {
 
-inline float float_from_bits(std::uint32_t bits) {
+COMIX_HD inline float float_from_bits(std::uint32_t bits) {
     float value;
     std::memcpy(&value, &bits, sizeof value);
     return value;
 }
 
-inline std::uint32_t bits_of(float value) {
+COMIX_HD inline std::uint32_t bits_of(float value) {
     std::uint32_t bits;
     std::memcpy(&bits, &value, sizeof bits);
     return bits;
@@ -27,10 +29,10 @@ inline std::uint32_t bits_of(float value) {
 struct BFloat16 {
     std::uint16_t bits;
 
-    operator float() const {  // NOLINT: implicit on purpose, it is exact
+    COMIX_HD operator float() const {  // NOLINT: implicit on purpose, it is exact
         return detail::float_from_bits(std::uint32_t{bits} << 16);
     }
-    static BFloat16 from(float value) {
+    COMIX_HD static BFloat16 from(float value) {
         const std::uint32_t b = detail::bits_of(value);
         if ((b & 0x7fffffffU) > 0x7f800000U)  // NaN stays NaN
             return {static_cast<std::uint16_t>((b >> 16) | 0x0040U)};
@@ -42,7 +44,12 @@ struct BFloat16 {
 struct Float16 {
     std::uint16_t bits;
 
-    operator float() const {  // NOLINT: implicit on purpose, it is exact
+    COMIX_HD operator float() const {  // NOLINT: implicit on purpose, it is exact
+#if defined(__CUDA_ARCH__)             // one instruction there
+        float value;
+        asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
+        return value;
+#else
         const std::uint32_t sign = (bits & 0x8000U) << 16, magnitude = bits & 0x7fffU;
         if (magnitude >= 0x7c00U)  // infinity, NaN
             return detail::float_from_bits(sign | 0x7f800000U | (magnitude & 0x3ffU) << 13);
@@ -50,8 +57,14 @@ struct Float16 {
             return detail::float_from_bits(sign | ((magnitude << 13) + (112U << 23)));
         const float subnormal = static_cast<float>(magnitude) * 0x1p-24F;
         return sign ? -subnormal : subnormal;
+#endif
     }
-    static Float16 from(float value) {
+    COMIX_HD static Float16 from(float value) {
+#if defined(__CUDA_ARCH__)
+        std::uint16_t rounded;  // to nearest even; NaN becomes the canonical one
+        asm("cvt.rn.f16.f32 %0, %1;" : "=h"(rounded) : "f"(value));
+        return {rounded};
+#else
         const std::uint32_t b = detail::bits_of(value);
         const std::uint32_t sign = (b >> 16) & 0x8000U, magnitude = b & 0x7fffffffU;
         if (magnitude > 0x7f800000U) return {static_cast<std::uint16_t>(sign | 0x7e00U)};
@@ -64,6 +77,7 @@ struct Float16 {
         // Subnormal: adding 0.5 lines the bits up and lets the processor round.
         const float aligned = detail::float_from_bits(magnitude) + 0.5F;
         return {static_cast<std::uint16_t>(sign | (detail::bits_of(aligned) - 0x3f000000U))};
+#endif
     }
 };
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ except ImportError as error:
     )
     raise ImportError(f"{_HINT} ({error})") from error
 
-__all__ = ["BackendUnavailable", "array", "backends", "build_info", "core", "require_cpu", "threads"]
+__all__ = ["BackendUnavailable", "array", "backends", "build_info", "core", "cuda", "require_cpu", "threads"]
 
 
 class BackendUnavailable(RuntimeError):  # noqa: N818 - the name is the public contract
@@ -38,6 +39,19 @@ def require_cpu(tensor: torch.Tensor, name: str) -> None:
         )
 
 
+def cuda() -> ModuleType:
+    """The CUDA kernels, loaded on first use; BackendUnavailable when this build has none."""
+    try:
+        from comix import _cuda
+    except ImportError as error:
+        raise BackendUnavailable(
+            "this build of comix has CPU solvers only: move the tensors with .cpu(), or build comix from "
+            "source where nvcc (CUDA 11.8 or later) is found, with "
+            f"'pip install --config-settings=cmake.define.COMIX_CUDA=ON .' ({error})"
+        ) from error
+    return _cuda
+
+
 def array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     """The tensor's memory as a NumPy array, no copy; bfloat16 shows its bits."""
     tensor = tensor.detach().resolve_neg()
@@ -54,7 +68,11 @@ def build_info() -> dict[str, str | None]:
         >>> sorted(comix.build_info())
         ['build_type', 'compiler', 'cuda', 'simd', 'version']
     """
-    return {**core.build_info(), "cuda": None}
+    try:
+        toolkit: str | None = cuda().build_info()["cuda"]
+    except BackendUnavailable:
+        toolkit = None
+    return {**core.build_info(), "cuda": toolkit}
 
 
 def backends() -> dict[str, bool]:

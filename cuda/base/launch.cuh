@@ -1,0 +1,68 @@
+// Launching kernels: device guard, grid size, errors.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "cuda/base/launch.hpp"
+
+namespace comix::cuda {
+
+inline void check(cudaError_t status, const char* what) {
+    if (status == cudaSuccess) return;
+    throw Error(std::string("CUDA: ") + what + ": " + cudaGetErrorString(status) + " (" +
+                cudaGetErrorName(status) + ")");
+}
+
+// Makes a device current, and puts the previous one back.
+class DeviceGuard {
+  public:
+    explicit DeviceGuard(int device) : device_(device) {
+        check(cudaGetDevice(&previous_), "asking for the current device");
+        if (previous_ != device_) check(cudaSetDevice(device_), "choosing the device");
+    }
+    ~DeviceGuard() {
+        if (previous_ != device_) cudaSetDevice(previous_);
+    }
+    DeviceGuard(const DeviceGuard&) = delete;
+    DeviceGuard& operator=(const DeviceGuard&) = delete;
+
+  private:
+    int device_, previous_ = 0;
+};
+
+// Kernels walk over their items in steps of the grid's size, so that any number of items works.
+inline unsigned blocks_for(std::int64_t items, int per_block) {
+    constexpr std::int64_t kMost = std::int64_t{1} << 30;
+    const std::int64_t blocks = (items + per_block - 1) / per_block;
+    return static_cast<unsigned>(blocks < kMost ? blocks : kMost);
+}
+
+// The first item of this thread, and the step to its next one.
+__device__ inline std::int64_t first_item() {
+    return static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+}
+__device__ inline std::int64_t item_step() {
+    return static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+}
+
+// Launches kernel<<<blocks, threads, shared>>>(arguments...) on the stream; nothing waits for it.
+// Beyond 48 KiB, shared memory has to be asked for. `items` may be zero.
+template <class... Parameters, class... Arguments>
+void launch(const Stream& stream, const char* name, void (*kernel)(Parameters...), unsigned blocks,
+            int threads, std::size_t shared, const Arguments&... arguments) {
+    if (blocks == 0) return;
+    const DeviceGuard guard(stream.device);
+    if (shared > 48 * 1024)
+        check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                   static_cast<int>(shared)),
+              name);
+    kernel<<<blocks, static_cast<unsigned>(threads), shared,
+             static_cast<cudaStream_t>(stream.handle)>>>(arguments...);
+    check(cudaGetLastError(), name);
+}
+
+}  // namespace comix::cuda

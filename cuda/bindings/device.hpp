@@ -1,0 +1,33 @@
+// Device memory at the boundary: addresses as integers (tensor.data_ptr()), checked for what can be
+// known without the device. Python checks shapes, dtypes, contiguity and devices; these checks
+// guard the memory against wrong sizes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/errors.hpp"
+#include "cuda/base/launch.hpp"
+
+namespace comix::cuda::bindings {
+
+using Address = std::uintptr_t;
+
+// Memory of T at `address`; 0 is fine for nothing at all.
+template <class T>
+T* device_memory(Address address, std::int64_t count, const char* name) {
+    require(address != 0 || count == 0, std::string(name) + ": expected device memory, got null");
+    require(address % alignof(T) == 0, std::string(name) + ": expected aligned device memory");
+    return reinterpret_cast<T*>(address);
+}
+
+inline void require_sizes(bool fit, const char* what) {
+    require(fit, std::string("sizes: expected ") + what);
+}
+
+inline Stream stream_of(int device, Address handle) {
+    require(device >= 0, "device: expected an ordinal");
+    return {device, reinterpret_cast<void*>(handle)};
+}
+
+}  // namespace comix::cuda::bindings

@@ -1,0 +1,304 @@
+// The logic of the CUDA mixing kernels, chunk by chunk on the host, against the CPU's core.
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "base/half.hpp"
+#include "cuda/base/host_team.hpp"
+#include "cuda/mixing/mix.hpp"
+#include "cuda/mixing/transpose.hpp"
+#include "doctest.h"
+
+using namespace comix;
+using namespace comix::cuda;
+namespace kernels = comix::cuda::mixing;
+using comix::mixing::Dtype;
+using comix::mixing::Layout;
+using comix::mixing::Plan;
+
+namespace {
+
+struct Size {
+    std::int64_t channels, height, width, grid_height, grid_width;
+};
+// Rows of 16-byte chunks, blocks of them and not, and sizes that do not divide.
+const Size kSizes[] = {{3, 16, 32, 4, 4}, {2, 8, 32, 3, 5},    {3, 7, 9, 3, 4},  {1, 10, 16, 4, 3},
+                       {2, 5, 5, 5, 5},   {4, 13, 11, 1, 1},   {16, 9, 6, 2, 5}, {3, 1, 17, 1, 5},
+                       {3, 17, 1, 5, 1},  {5, 33, 48, 16, 16}, {8, 4, 64, 2, 7}};
+
+Layout layout_of(const Size& size, bool channels_last) {
+    Layout layout;
+    layout.channels = size.channels;
+    layout.height = size.height;
+    layout.width = size.width;
+    layout.image = size.channels * size.height * size.width;
+    layout.channel = channels_last ? 1 : size.height * size.width;
+    layout.pixel = channels_last ? size.channels : 1;
+    layout.row = size.width * layout.pixel;
+    return layout;
+}
+
+struct Maps {
+    Size size;
+    std::int64_t outputs, inputs;
+    std::vector<std::int64_t> source, block;
+    std::vector<float> weight;
+
+    Maps(std::mt19937& random, const Size& s, std::int64_t m, std::int64_t n)
+        : size(s), outputs(m), inputs(n) {
+        const std::int64_t blocks = s.grid_height * s.grid_width;
+        const auto below = [&](std::int64_t limit) {
+            return static_cast<std::int64_t>(random()) % limit;
+        };
+        for (std::int64_t place = 0; place < outputs * blocks; ++place) {
+            const bool moved = below(2) == 0, same = below(5) == 0;
+            const std::int64_t kind = below(4);
+            const float w = kind == 0   ? 1.0F
+                            : kind == 1 ? 0.0F
+                                        : static_cast<float>(below(1025)) / 1024.0F;
+            for (int k = 0; k < 2; ++k) {
+                source.push_back(below(inputs));
+                block.push_back(moved ? below(blocks) : place % blocks);
+                weight.push_back(k == 0 ? w : 1.0F - w);
+            }
+            if (!same) continue;
+            source.back() = source[source.size() - 2];
+            block.back() = block[block.size() - 2];
+        }
+    }
+    Plan view() const {
+        return {outputs,       size.grid_height, size.grid_width,
+                source.data(), block.data(),     weight.data()};
+    }
+};
+
+template <class T>
+T random_value(std::mt19937& random) {
+    const auto bits = static_cast<std::uint32_t>(random());
+    const float value = std::uniform_real_distribution<float>(-3, 3)(random);
+    if constexpr (std::is_same_v<T, std::uint8_t>) return static_cast<std::uint8_t>(bits);
+    if constexpr (std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>) return T::from(value);
+    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
+        return static_cast<T>(value);
+}
+
+// 16-byte aligned or off by one element, as `shift` says.
+template <class T>
+class Images {
+  public:
+    Images(std::int64_t count, std::int64_t shift)
+        : words_(static_cast<std::size_t>(count + shift) * sizeof(T) / sizeof(kernels::Words) + 2),
+          data_(reinterpret_cast<T*>(words_.data()) + shift),
+          count_(count) {
+        std::memset(words_.data(), 0x5A, words_.size() * sizeof(kernels::Words));
+    }
+    static Images random(std::mt19937& random, std::int64_t count, std::int64_t shift) {
+        Images images(count, shift);
+        for (std::int64_t k = 0; k < count; ++k) images.data_[k] = random_value<T>(random);
+        return images;
+    }
+    T* data() const { return data_; }
+    bool same_bytes(const Images& other) const {
+        return std::memcmp(data_, other.data_, static_cast<std::size_t>(count_) * sizeof(T)) == 0;
+    }
+
+  private:
+    mutable std::vector<kernels::Words> words_;
+    T* data_;
+    std::int64_t count_;
+};
+
+// All chunks, shared out among the threads of a team as the grid does it.
+template <class Work>
+void for_each_chunk(HostTeam& team, std::int64_t chunks, const Work& work) {
+    team.phase([&](int thread) {
+        for (std::int64_t item = thread; item < chunks; item += team.size()) work(item);
+    });
+}
+
+HostTeam any_team(std::mt19937& random) {
+    const int sizes[] = {1, 7, 32, 128};
+    const Order orders[] = {Order::forward, Order::reversed, Order::shuffled};
+    const int size = sizes[random() % 4];
+    return HostTeam(size, orders[random() % 3], static_cast<unsigned>(random()));
+}
+
+template <class T, int V>
+void run_mix(HostTeam team, const Maps& maps, const Layout& layout, const T* images, T* out) {
+    const kernels::Mix<T> mix(maps.view(), maps.inputs, layout, images, out, V);
+    for_each_chunk(team, mix.chunks.count(),
+                   [&](std::int64_t item) { kernels::mix_chunk<T, V>(mix, item); });
+}
+
+template <class T>
+void check_mix(Dtype dtype, unsigned seed) {
+    std::mt19937 random(seed);
+    int vectors = 0;
+    for (const auto& size : kSizes) {
+        for (const bool channels_last : {false, true}) {
+            for (const std::int64_t shift : {0, 1}) {
+                CAPTURE(size.height);
+                CAPTURE(size.width);
+                CAPTURE(channels_last);
+                CAPTURE(shift);
+                const Layout layout = layout_of(size, channels_last);
+                const Maps maps(random, size, 4, 3);
+                const auto images = Images<T>::random(random, 3 * layout.image, shift);
+                Images<T> expected(4 * layout.image, 0), out(4 * layout.image, 0);
+                comix::mixing::mix(maps.view(), dtype, layout, images.data(), expected.data(), 1);
+                run_mix<T, 1>(any_team(random), maps, layout, images.data(), out.data());
+                CHECK(out.same_bytes(expected));
+                if (!kernels::lines_aligned<T>(layout, out.data())) continue;
+                ++vectors;
+                Images<T> wide(4 * layout.image, 0);
+                run_mix<T, 16 / sizeof(T)>(any_team(random), maps, layout, images.data(),
+                                           wide.data());
+                CHECK(wide.same_bytes(expected));
+            }
+        }
+    }
+    CHECK(vectors >= 8);
+}
+
+// The lists that Python makes by a stable sort.
+struct Lists {
+    std::vector<std::int64_t> order, starts;
+
+    explicit Lists(const Maps& maps) {
+        const std::int64_t blocks = maps.size.grid_height * maps.size.grid_width;
+        std::vector<std::int64_t> key;
+        for (std::size_t e = 0; e < maps.source.size(); ++e)
+            key.push_back(maps.weight[e] == 0.0F ? maps.inputs * blocks
+                                                 : maps.source[e] * blocks + maps.block[e]);
+        order.resize(key.size());
+        std::iota(order.begin(), order.end(), 0);
+        std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
+            return key[static_cast<std::size_t>(a)] < key[static_cast<std::size_t>(b)];
+        });
+        std::sort(key.begin(), key.end());
+        for (std::int64_t k = 0; k <= maps.inputs * blocks; ++k)
+            starts.push_back(std::lower_bound(key.begin(), key.end(), k) - key.begin());
+    }
+};
+
+template <class T, int V>
+void run_transpose(HostTeam team, const Maps& maps, const Lists& lists, const Layout& layout,
+                   const T* out, T* images) {
+    const kernels::Transpose<T> transpose(maps.view(), {lists.order.data(), lists.starts.data()},
+                                          maps.inputs, layout, out, images, V);
+    for_each_chunk(team, transpose.chunks.count(),
+                   [&](std::int64_t item) { kernels::gather_chunk<T, V>(transpose, item); });
+}
+
+// From [n, H, W, C] to [n, C, H, W].
+template <class To, class From>
+std::vector<To> channels_first(const From* data, const Layout& layout, std::int64_t count) {
+    std::vector<To> result;
+    for (std::int64_t n = 0; n < count; ++n)
+        for (std::int64_t c = 0; c < layout.channels; ++c)
+            for (std::int64_t y = 0; y < layout.height; ++y)
+                for (std::int64_t x = 0; x < layout.width; ++x)
+                    result.push_back(static_cast<To>(data[n * layout.image + c * layout.channel +
+                                                          y * layout.row + x * layout.pixel]));
+    return result;
+}
+
+template <class T, class Sum>
+void check_transpose(Dtype sums, unsigned seed) {
+    std::mt19937 random(seed);
+    constexpr std::int64_t inputs = 3, outputs = 5;
+    for (const auto& size : kSizes) {
+        for (const bool channels_last : {false, true}) {
+            for (const std::int64_t shift : {0, 1}) {
+                CAPTURE(size.height);
+                CAPTURE(size.width);
+                CAPTURE(channels_last);
+                const Layout layout = layout_of(size, channels_last);
+                const Maps maps(random, size, outputs, inputs);
+                const Lists lists(maps);
+                const auto out = Images<T>::random(random, outputs * layout.image, shift);
+                Images<T> back(inputs * layout.image, 0);
+                run_transpose<T, 1>(any_team(random), maps, lists, layout, out.data(), back.data());
+
+                // The CPU knows float32 and float64, channels first.
+                const auto given = channels_first<Sum>(out.data(), layout, outputs);
+                std::vector<Sum> expected(static_cast<std::size_t>(inputs * layout.image));
+                comix::mixing::mix_transpose(maps.view(), sums, layout_of(size, false),
+                                             given.data(), expected.data(), 1);
+                for (auto& value : expected) value = kernels::store<T>(value);
+                CHECK(channels_first<Sum>(back.data(), layout, inputs) == expected);
+
+                if (!kernels::lines_aligned<T>(layout, back.data())) continue;
+                Images<T> wide(inputs * layout.image, 0);
+                run_transpose<T, 16 / sizeof(T)>(any_team(random), maps, lists, layout, out.data(),
+                                                 wide.data());
+                CHECK(wide.same_bytes(back));
+            }
+        }
+    }
+}
+
+}  // namespace
+
+TEST_CASE("mix: the kernel's chunks give the bytes of the CPU") {
+    SUBCASE("float32") {
+        check_mix<float>(Dtype::float32, 71);
+    }
+    SUBCASE("float64") {
+        check_mix<double>(Dtype::float64, 72);
+    }
+    SUBCASE("float16") {
+        check_mix<Float16>(Dtype::float16, 73);
+    }
+    SUBCASE("bfloat16") {
+        check_mix<BFloat16>(Dtype::bfloat16, 74);
+    }
+    SUBCASE("uint8") {
+        check_mix<std::uint8_t>(Dtype::uint8, 75);
+    }
+}
+
+TEST_CASE("mix_transpose: the kernel gathers what the CPU adds up") {
+    SUBCASE("float32") {
+        check_transpose<float, float>(Dtype::float32, 81);
+    }
+    SUBCASE("float64") {
+        check_transpose<double, double>(Dtype::float64, 82);
+    }
+    SUBCASE("float16") {
+        check_transpose<Float16, float>(Dtype::float32, 83);
+    }
+    SUBCASE("bfloat16") {
+        check_transpose<BFloat16, float>(Dtype::float32, 84);
+    }
+}
+
+TEST_CASE("indices out of range stay in bounds") {
+    std::mt19937 random(91);
+    const Size size{2, 9, 16, 2, 3};
+    const Layout layout = layout_of(size, false);
+    Maps maps(random, size, 4, 3), nearest = maps;
+    for (std::size_t e = 0; e < maps.source.size(); e += 3) {
+        const bool low = random() % 2 == 0;
+        maps.source[e] = low ? -1 : INT64_MAX;
+        nearest.source[e] = low ? 0 : 2;
+        maps.block[e] = low ? INT64_MIN : 6;
+        nearest.block[e] = low ? 0 : 5;
+    }
+    const auto images = Images<float>::random(random, 3 * layout.image, 0);
+    Images<float> expected(4 * layout.image, 0), out(4 * layout.image, 0);
+    comix::mixing::mix(nearest.view(), Dtype::float32, layout, images.data(), expected.data(), 1);
+    run_mix<float, 4>(HostTeam(32), maps, layout, images.data(), out.data());
+    CHECK(out.same_bytes(expected));
+}
+
+TEST_CASE("sizes that would overflow are refused") {
+    CHECK_THROWS_WITH_AS(kernels::Axis(4, 5),
+                         "plan: expected at most one block per pixel of the images",
+                         InvalidArgument);
+    CHECK_THROWS_AS(kernels::Axis(60000, 60000), InvalidArgument);
+    CHECK_NOTHROW(kernels::Axis(40000, 40000));
+}
