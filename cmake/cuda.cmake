@@ -37,6 +37,10 @@ if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 11.8)
 endif()
 
 add_library(comix_kernels STATIC
+  cuda/gridcut/energy.cu
+  cuda/puzzlemix/puzzlemix.cu
+  cuda/comixup/objective.cu
+  cuda/comixup/spot.cu
   cuda/mixing/mixing.cu
 )
 target_include_directories(comix_kernels PUBLIC ${PROJECT_SOURCE_DIR} csrc)
@@ -52,6 +56,9 @@ set_target_properties(comix_kernels PROPERTIES
 
 pybind11_add_module(_cuda
   cuda/bindings/module.cpp
+  cuda/bindings/register_gridcut.cpp
+  cuda/bindings/register_puzzlemix.cpp
+  cuda/bindings/register_comixup.cpp
   cuda/bindings/register_mixing.cpp
 )
 target_link_libraries(_cuda PRIVATE comix_kernels)

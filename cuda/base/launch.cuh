@@ -8,6 +8,7 @@
 #include <string>
 
 #include "cuda/base/launch.hpp"
+#include "cuda/base/team.hpp"
 
 namespace comix::cuda {
 
@@ -47,6 +48,27 @@ __device__ inline std::int64_t first_item() {
 }
 __device__ inline std::int64_t item_step() {
     return static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+}
+
+// One team per problem: calls solve(team, problem) for every problem of 0..problems-1. A block
+// holds blockDim.x / Team::size() teams, each with `bytes` of the dynamic shared memory
+// (team_bytes()).
+template <class Team, class Solve>
+__device__ void for_each_problem(std::int64_t problems, std::size_t bytes, const Solve& solve) {
+    extern __shared__ __align__(16) unsigned char comix_arena[];
+    const int teams = static_cast<int>(blockDim.x) / Team::size();
+    const int own = static_cast<int>(threadIdx.x) / Team::size();
+    for (std::int64_t problem = static_cast<std::int64_t>(blockIdx.x) * teams + own;
+         problem < problems; problem += static_cast<std::int64_t>(gridDim.x) * teams) {
+        Team team(comix_arena + own * bytes);
+        solve(team, problem);
+        team.phase([](int) {});  // the next problem reuses the memory
+    }
+}
+
+// Shared memory of one team, so that the next one's begins aligned.
+inline std::size_t team_bytes(const SharedBytes& shared) {
+    return (shared.total() + 15) / 16 * 16;
 }
 
 // Launches kernel<<<blocks, threads, shared>>>(arguments...) on the stream; nothing waits for it.

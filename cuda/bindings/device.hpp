@@ -21,6 +21,22 @@ T* device_memory(Address address, std::int64_t count, const char* name) {
     return reinterpret_cast<T*>(address);
 }
 
+// Memory of `bytes`-byte elements whose type the caller finds out.
+inline void* device_memory(Address address, std::int64_t count, std::int64_t bytes,
+                           const char* name) {
+    require(address != 0 || count == 0, std::string(name) + ": expected device memory, got null");
+    require(address % static_cast<Address>(bytes) == 0,
+            std::string(name) + ": expected aligned device memory");
+    return reinterpret_cast<void*>(address);
+}
+
+// A size that kernels keep in an int.
+inline int small(std::int64_t size, const char* name) {
+    require(size >= 1 && size < std::int64_t{1} << 31,
+            std::string(name) + ": expected 1..2^31-1, got " + std::to_string(size));
+    return static_cast<int>(size);
+}
+
 inline void require_sizes(bool fit, const char* what) {
     require(fit, std::string("sizes: expected ") + what);
 }

@@ -7,6 +7,9 @@ namespace py = pybind11;
 
 PYBIND11_MODULE(_cuda, module, py::mod_gil_not_used()) {
     module.doc() = "CUDA kernels of comix. Private: use the functions of the comix package.";
+    comix::cuda::bindings::register_gridcut(module);
+    comix::cuda::bindings::register_puzzlemix(module);
+    comix::cuda::bindings::register_comixup(module);
     comix::cuda::bindings::register_mixing(module);
     module.def("build_info", [] {
         py::dict info;

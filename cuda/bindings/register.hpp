@@ -4,6 +4,9 @@
 
 namespace comix::cuda::bindings {
 
+void register_gridcut(pybind11::module_& module);
+void register_puzzlemix(pybind11::module_& module);
+void register_comixup(pybind11::module_& module);
 void register_mixing(pybind11::module_& module);
 
 }  // namespace comix::cuda::bindings

@@ -53,14 +53,6 @@ Plan plan_of(Address source, Address block, Address weight, std::int64_t outputs
             device_memory<const float>(weight, entries, "weight")};
 }
 
-const void* images_at(Address address, const Type& type, std::int64_t elements, const char* name) {
-    require(address != 0 || elements == 0,
-            std::string(name) + ": expected device memory, got null");
-    require(static_cast<std::int64_t>(address) % type.bytes == 0,
-            std::string(name) + ": expected aligned device memory");
-    return reinterpret_cast<const void*>(address);
-}
-
 void mix(Address source, Address block, Address weight, std::int64_t outputs,
          std::int64_t grid_height, std::int64_t grid_width, Address images, std::int64_t inputs,
          std::int64_t channels, std::int64_t height, std::int64_t width, Address mixed,
@@ -69,11 +61,10 @@ void mix(Address source, Address block, Address weight, std::int64_t outputs,
     const Layout layout = layout_of(channels, height, width, channels_last);
     const Type type = type_of(dtype);
     require_sizes(inputs >= 1 || outputs == 0, "at least one input");
-    const void* from = images_at(images, type, inputs * layout.image, "images");
-    const void* to = images_at(mixed, type, outputs * layout.image, "mixed");
+    const void* from = device_memory(images, inputs * layout.image, type.bytes, "images");
+    void* to = device_memory(mixed, outputs * layout.image, type.bytes, "mixed");
     const py::gil_scoped_release release;
-    mixing::mix(stream_of(device, stream), plan, inputs, type.dtype, layout, from,
-                const_cast<void*>(to));
+    mixing::mix(stream_of(device, stream), plan, inputs, type.dtype, layout, from, to);
 }
 
 void mix_transpose(Address source, Address block, Address weight, std::int64_t outputs,
@@ -89,11 +80,11 @@ void mix_transpose(Address source, Address block, Address weight, std::int64_t o
     const mixing::Uses uses{
         device_memory<const std::int64_t>(order, outputs * blocks * 2, "order"),
         device_memory<const std::int64_t>(starts, inputs * blocks + 1, "starts")};
-    const void* from = images_at(mixed, type, outputs * layout.image, "mixed");
-    const void* to = images_at(images, type, inputs * layout.image, "images");
+    const void* from = device_memory(mixed, outputs * layout.image, type.bytes, "mixed");
+    void* to = device_memory(images, inputs * layout.image, type.bytes, "images");
     const py::gil_scoped_release release;
     mixing::mix_transpose(stream_of(device, stream), plan, uses, inputs, type.dtype, layout, from,
-                          const_cast<void*>(to));
+                          to);
 }
 
 }  // namespace

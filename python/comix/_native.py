@@ -18,7 +18,19 @@ except ImportError as error:
     )
     raise ImportError(f"{_HINT} ({error})") from error
 
-__all__ = ["BackendUnavailable", "array", "backends", "build_info", "core", "cuda", "require_cpu", "threads"]
+__all__ = [
+    "BackendUnavailable",
+    "address",
+    "array",
+    "backends",
+    "build_info",
+    "core",
+    "cuda",
+    "place",
+    "require_cpu",
+    "scratch",
+    "threads",
+]
 
 
 class BackendUnavailable(RuntimeError):  # noqa: N818 - the name is the public contract
@@ -50,6 +62,22 @@ def cuda() -> ModuleType:
             f"'pip install --config-settings=cmake.define.COMIX_CUDA=ON .' ({error})"
         ) from error
     return _cuda
+
+
+def place(tensor: torch.Tensor) -> dict[str, int]:
+    """The arguments of every kernel: the device of a CUDA tensor, and the current stream there."""
+    index = tensor.get_device()
+    return {"device": index, "stream": torch.cuda.current_stream(index).cuda_stream}
+
+
+def scratch(size: int, tensor: torch.Tensor) -> torch.Tensor:
+    """Memory for a kernel, where the tensor is; torch keeps it until the stream is done with it."""
+    return torch.empty(max(size, 16), dtype=torch.uint8, device=tensor.device)
+
+
+def address(tensor: torch.Tensor | None) -> int:
+    """Where a tensor's memory begins; 0 for None."""
+    return 0 if tensor is None else tensor.data_ptr()
 
 
 def array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:

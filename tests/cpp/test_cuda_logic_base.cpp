@@ -9,27 +9,12 @@
 #include "cuda/base/atomics.hpp"
 #include "cuda/base/collectives.hpp"
 #include "cuda/base/divisor.hpp"
-#include "cuda/base/host_team.hpp"
 #include "doctest.h"
+#include "host_teams.hpp"
 
 using namespace comix::cuda;
 
 namespace {
-
-const int kSizes[] = {1, 2, 7, 32, 100, 128};
-const Order kOrders[] = {Order::forward, Order::reversed, Order::shuffled};
-
-template <class Check>
-void with_host_teams(const Check& check) {
-    for (const int size : kSizes) {
-        for (const Order order : kOrders) {
-            CAPTURE(size);
-            CAPTURE(static_cast<int>(order));
-            HostTeam team(size, order);
-            check(team);
-        }
-    }
-}
 
 template <class Team>
 std::int64_t sum_of_squares(Team& team, std::int64_t count) {

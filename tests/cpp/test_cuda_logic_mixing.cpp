@@ -4,13 +4,14 @@
 #include <cstring>
 #include <numeric>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "base/half.hpp"
-#include "cuda/base/host_team.hpp"
 #include "cuda/mixing/mix.hpp"
 #include "cuda/mixing/transpose.hpp"
 #include "doctest.h"
+#include "host_teams.hpp"
 
 using namespace comix;
 using namespace comix::cuda;
@@ -111,26 +112,11 @@ class Images {
     std::int64_t count_;
 };
 
-// All chunks, shared out among the threads of a team as the grid does it.
-template <class Work>
-void for_each_chunk(HostTeam& team, std::int64_t chunks, const Work& work) {
-    team.phase([&](int thread) {
-        for (std::int64_t item = thread; item < chunks; item += team.size()) work(item);
-    });
-}
-
-HostTeam any_team(std::mt19937& random) {
-    const int sizes[] = {1, 7, 32, 128};
-    const Order orders[] = {Order::forward, Order::reversed, Order::shuffled};
-    const int size = sizes[random() % 4];
-    return HostTeam(size, orders[random() % 3], static_cast<unsigned>(random()));
-}
-
 template <class T, int V>
-void run_mix(HostTeam team, const Maps& maps, const Layout& layout, const T* images, T* out) {
+void run_mix(HostTeam&& team, const Maps& maps, const Layout& layout, const T* images, T* out) {
     const kernels::Mix<T> mix(maps.view(), maps.inputs, layout, images, out, V);
-    for_each_chunk(team, mix.chunks.count(),
-                   [&](std::int64_t item) { kernels::mix_chunk<T, V>(mix, item); });
+    for_each_item(std::move(team), mix.chunks.count(),
+                  [&](std::int64_t item) { kernels::mix_chunk<T, V>(mix, item); });
 }
 
 template <class T>
@@ -185,12 +171,12 @@ struct Lists {
 };
 
 template <class T, int V>
-void run_transpose(HostTeam team, const Maps& maps, const Lists& lists, const Layout& layout,
+void run_transpose(HostTeam&& team, const Maps& maps, const Lists& lists, const Layout& layout,
                    const T* out, T* images) {
     const kernels::Transpose<T> transpose(maps.view(), {lists.order.data(), lists.starts.data()},
                                           maps.inputs, layout, out, images, V);
-    for_each_chunk(team, transpose.chunks.count(),
-                   [&](std::int64_t item) { kernels::gather_chunk<T, V>(transpose, item); });
+    for_each_item(std::move(team), transpose.chunks.count(),
+                  [&](std::int64_t item) { kernels::gather_chunk<T, V>(transpose, item); });
 }
 
 // From [n, H, W, C] to [n, C, H, W].

@@ -1,0 +1,81 @@
+#include "cuda/bindings/device.hpp"
+#include "cuda/bindings/register.hpp"
+#include "cuda/comixup/comixup.hpp"
+
+namespace comix::cuda::bindings {
+
+namespace {
+
+namespace py = pybind11;
+using comixup::Threshold;
+
+Threshold threshold_of(const std::string& name) {
+    if (name == "hard") return Threshold::hard;
+    if (name == "soft") return Threshold::soft;
+    if (name == "hard_official") return Threshold::hard_official;
+    throw InvalidArgument("threshold: expected one of 'hard', 'soft', 'hard_official', got '" +
+                          name + "'");
+}
+
+void comixup_objective(Address labels, Address cost, Address compatibility, std::int64_t partitions,
+                       std::int64_t inputs, std::int64_t outputs, std::int64_t height,
+                       std::int64_t width, double beta, double gamma, double tau,
+                       const std::string& threshold, Address scratch, Address objective, int device,
+                       Address stream) {
+    require_sizes(partitions >= 0, "a number of partitions");
+    comixup::Partitions parts;
+    parts.count = partitions;
+    parts.inputs = small(inputs, "inputs");
+    parts.outputs = small(outputs, "outputs");
+    parts.height = small(height, "height");
+    parts.width = small(width, "width");
+    const std::int64_t blocks = height * width;
+    require(2 * blocks < std::int64_t{1} << 31, "cost: expected fewer than 2^30 blocks");
+    parts.cost = device_memory<const double>(cost, partitions * inputs * blocks, "cost");
+    parts.compatibility = device_memory<const double>(compatibility, 0, "compatibility");
+    const comixup::ObjectiveSettings settings{beta, gamma, tau, threshold_of(threshold)};
+    const auto* given =
+        device_memory<const std::int64_t>(labels, partitions * outputs * blocks * 2, "labels");
+    auto* memory = device_memory<double>(scratch, partitions, "scratch");
+    auto* result = device_memory<double>(objective, partitions, "objective");
+    const py::gil_scoped_release release;
+    comixup::objective(stream_of(device, stream), parts, settings, given, memory, result);
+}
+
+void salient_spots(Address saliency, const std::string& dtype, std::int64_t count,
+                   std::int64_t height, std::int64_t width, std::int64_t window_height,
+                   std::int64_t window_width, Address scratch, Address spots, int device,
+                   Address stream) {
+    require(dtype == "float32" || dtype == "float64",
+            "dtype: expected float32 or float64, got '" + dtype + "'");
+    require_sizes(count >= 0 && height >= 1 && width >= 1, "at least one pixel");
+    auto* memory = device_memory<double>(scratch, count, "scratch");
+    auto* result = device_memory<std::int64_t>(spots, 2 * count, "spots");
+    const auto find = [&](const auto* maps) {
+        const py::gil_scoped_release release;
+        comixup::salient_spots(stream_of(device, stream), maps, count, height, width, window_height,
+                               window_width, memory, result);
+    };
+    const std::int64_t pixels = count * height * width;
+    if (dtype == "float32") return find(device_memory<const float>(saliency, pixels, "saliency"));
+    find(device_memory<const double>(saliency, pixels, "saliency"));
+}
+
+}  // namespace
+
+void register_comixup(py::module_& module) {
+    using py::arg;
+    module.def("comixup_objective", &comixup_objective, py::kw_only(), arg("labels"), arg("cost"),
+               arg("compatibility"), arg("partitions"), arg("inputs"), arg("outputs"),
+               arg("height"), arg("width"), arg("beta"), arg("gamma"), arg("tau"), arg("threshold"),
+               arg("scratch"), arg("objective"), arg("device"), arg("stream"));
+    module.def("comixup_objective_scratch", &comixup::objective_scratch_bytes, py::kw_only(),
+               arg("partitions"), arg("inputs"), arg("outputs"));
+    module.def("salient_spots", &salient_spots, py::kw_only(), arg("saliency"), arg("dtype"),
+               arg("count"), arg("height"), arg("width"), arg("window_height"), arg("window_width"),
+               arg("scratch"), arg("spots"), arg("device"), arg("stream"));
+    module.def("salient_spots_scratch", &comixup::spot_scratch_bytes, py::kw_only(), arg("count"),
+               arg("height"), arg("window_height"));
+}
+
+}  // namespace comix::cuda::bindings
