@@ -130,8 +130,7 @@ bool GridMove<Number>::close_sites() {
         for (std::size_t k = 0; k < active_.size(); ++k) {
             const int p = active_[k];
             const Mask before = load(open + p);
-            const Vector least_cost = load(own + p) +
-                                      only(load(right + p), load(open + p + 1)) +
+            const Vector least_cost = load(own + p) + only(load(right + p), load(open + p + 1)) +
                                       only(load(right + p - 1), load(open + p - 1)) +
                                       only(load(down + p), load(open + p + w)) +
                                       only(load(down + p - w), load(open + p - w));

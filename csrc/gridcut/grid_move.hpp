@@ -79,8 +79,8 @@ class GridMove {
     Field<Number> own_;                     // alone, and joint costs with sure sites
     Field<Number> help_right_, help_down_;  // joint costs where negative, else 0
     Field<MaskNumber> open_;                // -1 where the choice depends on the neighbours
-    bool submodular_ = false;  // no joint cost is positive
-    std::vector<std::uint8_t> sure_;  // taken whatever the others do
+    bool submodular_ = false;               // no joint cost is positive
+    std::vector<std::uint8_t> sure_;        // taken whatever the others do
     std::vector<std::uint8_t> choice_, found_;
     std::vector<int> active_, component_, wide_;
     std::vector<int> row_, column_;  // [site]
