@@ -16,6 +16,12 @@ namespace py = pybind11;
 #endif
 
 PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
+#if defined(__SSE4_2__) && defined(__GNUC__)
+    // Better an error on import than an illegal instruction in the middle of training.
+    if (!__builtin_cpu_supports("sse4.2"))
+        throw py::import_error("comix was built for " COMIX_SIMD
+                               ", which this processor is not: build it from source here");
+#endif
     module.doc() = "Compiled solvers of comix. Private: use the functions of the comix package.";
     comix::bindings::register_gridcut(module);
     comix::bindings::register_puzzlemix(module);
