@@ -1,33 +1,17 @@
 #include "mixing/mixing.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <string>
-#include <type_traits>
 #include <vector>
 
 #include "base/blocks.hpp"
 #include "base/half.hpp"
 #include "base/threads.hpp"
+#include "mixing/runs.hpp"
 
 namespace comix::mixing {
 
 namespace {
-
-template <class T>
-using Accumulator = std::conditional_t<std::is_same_v<T, double>, double, float>;
-
-template <class T>
-T store(Accumulator<T> value) {
-    if constexpr (std::is_same_v<T, std::uint8_t>) {
-        return static_cast<T>(std::clamp(value + 0.5F, 0.0F, 255.0F));
-    } else if constexpr (std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>) {
-        return T::from(value);
-    } else {
-        return value;
-    }
-}
 
 // The pixels of a block.
 struct Extent {
@@ -48,106 +32,191 @@ std::int64_t offset_in(const Layout& layout, const Extent& extent, std::int64_t 
            extent.left * layout.pixel;
 }
 
-// Neighbouring target blocks of one block row that come from neighbouring source blocks with the
-// same weights: one run of memory per row (and channel, in NCHW).
+// Where the blocks of an image lie, looked up instead of divided out for every entry of a plan.
+struct Place {
+    std::int64_t offset, height, width;  // elements from the start of the image; pixels
+};
+
+std::vector<Place> places_of(const Plan& plan, const Layout& layout) {
+    std::vector<Place> places;
+    places.reserve(static_cast<std::size_t>(plan.height * plan.width));
+    for (std::int64_t b = 0; b < plan.height * plan.width; ++b) {
+        const Extent extent = extent_of(b, plan, layout);
+        places.push_back({offset_in(layout, extent, 0, 0), extent.height, extent.width});
+    }
+    return places;
+}
+
+// The one entry that a block needs, or -1: both.
+int only_source(const std::int64_t* source, const std::int64_t* block, const float* weight) {
+    if (weight[1] == 0.0F || (source[0] == source[1] && block[0] == block[1])) return 0;
+    return weight[0] == 0.0F ? 1 : -1;
+}
+
+// A block of an output, or neighbouring ones of a block row whose sources are neighbours too.
 template <class T>
 struct Segment {
-    Extent target;
-    const T* images[2];  // the two inputs
-    Extent sources[2];
-    float weight[2];
-    int only;  // the one source that is needed, or -1: both
+    T* to;
+    const T* from[2];  // the two sources; whole blocks use the first only
+    Blend<T> blend;
+    bool whole;
+    std::int64_t height, width;        // pixels
+    std::int64_t rows[2], columns[2];  // of the sources
+    bool short_of(int k) const { return rows[k] < height || columns[k] < width; }
+    // A source is a pixel smaller than the target.
+    bool clamped() const { return short_of(0) || (!whole && short_of(1)); }
 
-    // Whether `next` continues this segment to the right. Blocks of other sizes than their sources
-    // stand alone.
-    bool continued_by(const Segment& next) const {
-        const auto follows = [&](int k) {
-            return images[k] == next.images[k] && sources[k].top == next.sources[k].top &&
-                   sources[k].left + sources[k].width == next.sources[k].left &&
-                   sources[k].height == next.sources[k].height && fits(k) && next.fits(k);
-        };
-        if (only != next.only) return false;
-        if (only >= 0) return follows(only);
-        return weight[0] == next.weight[0] && weight[1] == next.weight[1] && follows(0) &&
-               follows(1);
+    // Whether `next` continues this segment to the right. All rows of all planes lie at the same
+    // distances from the first one, so the first one tells.
+    bool continued_by(const Segment& next, std::int64_t pixel) const {
+        if (whole != next.whole || clamped() || next.clamped()) return false;
+        const std::int64_t run = width * pixel;
+        if (from[0] + run != next.from[0]) return false;
+        return whole || (from[1] + run == next.from[1] && blend.first == next.blend.first &&
+                         blend.second == next.blend.second);
     }
-    bool fits(int k) const { return sources[k].width == target.width; }
     void extend(const Segment& next) {
-        target.width += next.target.width;
-        for (Extent& source : sources) source.width += next.target.width;
+        width += next.width;
+        for (int k = 0; k < 2; ++k) columns[k] = width;
     }
 };
 
 template <class T>
-void mix_run(const Layout& layout, const Segment<T>& segment, std::int64_t plane, std::int64_t dy,
-             T* out) {
-    const auto from = [&](int k) {
-        return segment.images[k] + offset_in(layout, segment.sources[k], plane, dy);
-    };
-    // Elements of the run, and of the part of it that each source can fill.
-    const std::int64_t run = segment.target.width * layout.pixel;
-    const auto full = [&](int k) {
-        return std::min(segment.target.width, segment.sources[k].width) * layout.pixel;
-    };
-    // Where a source is one pixel short, its last pixel repeats.
-    const auto clamped = [&](int k, std::int64_t e) { return e < full(k) ? e : e - layout.pixel; };
-    T* to = out + offset_in(layout, segment.target, plane, dy);
-    if (segment.only >= 0) {
-        const T* a = from(segment.only);
-        std::memcpy(to, a, static_cast<std::size_t>(full(segment.only)) * sizeof(T));
-        for (std::int64_t e = full(segment.only); e < run; ++e) to[e] = a[clamped(segment.only, e)];
-        return;
+Segment<T> segment_of(const Plan& plan, const Layout& layout, const std::vector<Place>& places,
+                      const T* images, T* output, std::int64_t o, std::int64_t b) {
+    const std::int64_t entry = (o * plan.height * plan.width + b) * 2;
+    const float* weight = plan.weight + entry;
+    const int only = only_source(plan.source + entry, plan.block + entry, weight);
+    const Place& target = places[static_cast<std::size_t>(b)];
+    Segment<T> segment;
+    segment.to = output + target.offset;
+    segment.height = target.height;
+    segment.width = target.width;
+    segment.whole = only >= 0;
+    segment.blend = {weight[0], weight[1]};
+    const int first = only == 1 ? 1 : 0;
+    for (int k = 0; k < 2; ++k) {
+        const std::int64_t e = entry + (k ^ first);
+        const Place& place = places[static_cast<std::size_t>(plan.block[e])];
+        segment.from[k] = images + plan.source[e] * layout.image + place.offset;
+        segment.rows[k] = place.height;
+        segment.columns[k] = place.width;
     }
-    const T *a = from(0), *b = from(1);
-    const Accumulator<T> wa = segment.weight[0], wb = segment.weight[1];
-    const auto blend = [&](const T& x, const T& y) {
-        return store<T>(wa * static_cast<Accumulator<T>>(x) + wb * static_cast<Accumulator<T>>(y));
-    };
-    const std::int64_t shared = std::min(full(0), full(1));
-    for (std::int64_t e = 0; e < shared; ++e) to[e] = blend(a[e], b[e]);
-    for (std::int64_t e = shared; e < run; ++e) to[e] = blend(a[clamped(0, e)], b[clamped(1, e)]);
+    return segment;
 }
 
-// The segments of block row r of output o.
+// Where a source is a pixel smaller, its last row or column repeats.
 template <class T>
-void find_segments(const Plan& plan, const Layout& layout, const T* images, std::int64_t o,
-                   std::int64_t r, std::vector<Segment<T>>& segments) {
-    segments.clear();
-    for (std::int64_t b = r * plan.width; b < (r + 1) * plan.width; ++b) {
-        const std::int64_t entry = (o * plan.height * plan.width + b) * 2;
-        Segment<T> segment;
-        segment.target = extent_of(b, plan, layout);
-        for (int k = 0; k < 2; ++k) {
-            segment.images[k] = images + plan.source[entry + k] * layout.image;
-            segment.sources[k] = extent_of(plan.block[entry + k], plan, layout);
-            segment.weight[k] = plan.weight[entry + k];
+void mix_clamped(const Layout& layout, const Segment<T>& segment, std::int64_t planes) {
+    for (std::int64_t plane = 0; plane < planes; ++plane) {
+        for (std::int64_t dy = 0; dy < segment.height; ++dy) {
+            T* to = segment.to + plane * layout.channel + dy * layout.row;
+            const T* from[2];
+            std::int64_t full[2];  // elements that the source has
+            for (int k = 0; k < 2; ++k) {
+                from[k] = segment.from[k] + plane * layout.channel +
+                          std::min(dy, segment.rows[k] - 1) * layout.row;
+                full[k] = std::min(segment.width, segment.columns[k]) * layout.pixel;
+            }
+            const auto clamped = [&](int k, std::int64_t e) {
+                return from[k][e < full[k] ? e : e - layout.pixel];
+            };
+            const std::int64_t run = segment.width * layout.pixel;
+            for (std::int64_t e = 0; e < run; ++e)
+                to[e] = segment.whole ? clamped(0, e) : segment.blend(clamped(0, e), clamped(1, e));
         }
-        const bool same = plan.source[entry] == plan.source[entry + 1] &&
-                          plan.block[entry] == plan.block[entry + 1];
-        segment.only = same || segment.weight[1] == 0.0F ? 0 : segment.weight[0] == 0.0F ? 1 : -1;
-        if (!segments.empty() && segments.back().continued_by(segment)) {
-            segments.back().extend(segment);
+    }
+}
+
+template <class T>
+void mix_segment(const Layout& layout, const Segment<T>& segment, std::int64_t planes) {
+    if (segment.clamped()) return mix_clamped(layout, segment, planes);
+    const Rows rows{planes, segment.height, layout.channel, layout.row};
+    const std::int64_t run = segment.width * layout.pixel;
+    if (segment.whole) return copy_rows(rows, segment.from[0], segment.to, run);
+    blend_rows(rows, segment.from[0], segment.from[1], segment.blend, segment.to, run);
+}
+
+// One output of a plan whose blocks all have the same size and are Run elements wide.
+template <int Run, class T>
+void mix_even(const Plan& plan, const Layout& layout, const std::vector<Place>& places,
+              const T* images, T* output, std::int64_t o) {
+    const Rows rows{layout.channels_last() ? 1 : layout.channels, layout.height / plan.height,
+                    layout.channel, layout.row};
+    const std::int64_t blocks = plan.height * plan.width;
+    const std::int64_t *source = plan.source + o * blocks * 2, *block = plan.block + o * blocks * 2;
+    const float* weight = plan.weight + o * blocks * 2;
+    for (std::int64_t b = 0; b < blocks; ++b, source += 2, block += 2, weight += 2) {
+        const auto from = [&](int k) {
+            return images + source[k] * layout.image +
+                   places[static_cast<std::size_t>(block[k])].offset;
+        };
+        T* to = output + places[static_cast<std::size_t>(b)].offset;
+        const int only = only_source(source, block, weight);
+        if (only >= 0) {
+            copy_exactly<Run>(rows, from(only), to);
         } else {
-            segments.push_back(segment);
+            blend_exactly<Run>(rows, from(0), from(1), Blend<T>{weight[0], weight[1]}, to);
         }
+    }
+}
+
+// Any plan.
+template <class T>
+void mix_any(const Plan& plan, const Layout& layout, const std::vector<Place>& places,
+             const T* images, T* output, std::int64_t o) {
+    const std::int64_t planes = layout.channels_last() ? 1 : layout.channels;
+    for (std::int64_t r = 0; r < plan.height; ++r) {
+        const auto segment_at = [&](std::int64_t c) {
+            return segment_of(plan, layout, places, images, output, o, r * plan.width + c);
+        };
+        Segment<T> segment = segment_at(0);
+        for (std::int64_t c = 1; c < plan.width; ++c) {
+            const Segment<T> next = segment_at(c);
+            if (segment.continued_by(next, layout.pixel)) {
+                segment.extend(next);
+            } else {
+                mix_segment(layout, segment, planes);
+                segment = next;
+            }
+        }
+        mix_segment(layout, segment, planes);
+    }
+}
+
+template <class T>
+using MixOne = void (*)(const Plan&, const Layout&, const std::vector<Place>&, const T*, T*,
+                        std::int64_t);
+
+template <class T>
+MixOne<T> kernel_for(const Plan& plan, const Layout& layout) {
+    const bool even = layout.height % plan.height == 0 && layout.width % plan.width == 0;
+    if (!even) return mix_any<T>;
+    switch (layout.width / plan.width * layout.pixel) {
+        case 1:
+            return mix_even<1, T>;
+        case 2:
+            return mix_even<2, T>;
+        case 4:
+            return mix_even<4, T>;
+        case 8:
+            return mix_even<8, T>;
+        case 16:
+            return mix_even<16, T>;
+        default:
+            return mix_any<T>;
     }
 }
 
 template <class T>
 void mix_typed(const Plan& plan, const Layout& layout, const void* images, void* out, int threads) {
     constexpr std::int64_t bytes_per_chunk = 1 << 17;  // some 20 microseconds of copying
-    const std::int64_t planes = layout.channels_last() ? 1 : layout.channels;
+    const std::vector<Place> places = places_of(plan, layout);
+    const MixOne<T> mix_one = kernel_for<T>(plan, layout);
     const auto make_worker = [&] {
-        return [&, segments = std::vector<Segment<T>>()](std::int64_t o) mutable {
-            T* output = static_cast<T*>(out) + o * layout.image;
-            for (std::int64_t r = 0; r < plan.height; ++r) {
-                find_segments(plan, layout, static_cast<const T*>(images), o, r, segments);
-                const std::int64_t rows = segments.front().target.height;
-                for (std::int64_t plane = 0; plane < planes; ++plane)
-                    for (std::int64_t dy = 0; dy < rows; ++dy)
-                        for (const auto& segment : segments)
-                            mix_run(layout, segment, plane, dy, output);
-            }
+        return [&](std::int64_t o) {
+            mix_one(plan, layout, places, static_cast<const T*>(images),
+                    static_cast<T*>(out) + o * layout.image, o);
         };
     };
     const auto bytes =
@@ -184,14 +253,24 @@ void transpose_typed(const Plan& plan, const Layout& layout, const void* out, vo
 }  // namespace
 
 void Plan::check(std::int64_t inputs) const {
-    const std::int64_t blocks = height * width;
-    for (std::int64_t e = 0; e < outputs * blocks * 2; ++e) {
-        if (source[e] < 0 || source[e] >= inputs)
-            throw InvalidArgument("source: expected values in 0.." + std::to_string(inputs - 1) +
-                                  ", got " + std::to_string(source[e]));
-        if (block[e] < 0 || block[e] >= blocks)
-            throw InvalidArgument("block: expected values in 0.." + std::to_string(blocks - 1) +
-                                  ", got " + std::to_string(block[e]));
+    const std::int64_t blocks = height * width, count = outputs * blocks * 2;
+    // v and largest - v are both >= 0 exactly when v is in range: the sign of all of them at once.
+    const auto sign_of = [](std::int64_t value, std::int64_t end) {
+        const auto v = static_cast<std::uint64_t>(value);
+        return v | (static_cast<std::uint64_t>(end) - 1 - v);
+    };
+    std::uint64_t signs = 0;
+    for (std::int64_t e = 0; e < count; ++e)
+        signs |= sign_of(source[e], inputs) | sign_of(block[e], blocks);
+    if (signs >> 63 == 0) return;
+    const auto require_range = [](const char* name, std::int64_t value, std::int64_t end) {
+        if (value < 0 || value >= end)
+            throw InvalidArgument(std::string(name) + ": expected values in 0.." +
+                                  std::to_string(end - 1) + ", got " + std::to_string(value));
+    };
+    for (std::int64_t e = 0; e < count; ++e) {
+        require_range("source", source[e], inputs);
+        require_range("block", block[e], blocks);
     }
 }
 

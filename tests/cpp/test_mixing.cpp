@@ -4,6 +4,7 @@
 #include <cstring>
 #include <random>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "base/half.hpp"
@@ -194,10 +195,18 @@ bool same_bytes(const std::vector<T>& a, const std::vector<T>& b) {
 }
 
 template <class T>
-void check_mix(Dtype dtype, unsigned seed) {
+Dtype dtype_of() {
+    if (std::is_same_v<T, double>) return Dtype::float64;
+    if (std::is_same_v<T, Float16>) return Dtype::float16;
+    if (std::is_same_v<T, BFloat16>) return Dtype::bfloat16;
+    return std::is_same_v<T, std::uint8_t> ? Dtype::uint8 : Dtype::float32;
+}
+
+template <class T, class Sizes>
+void check_mix(Dtype dtype, unsigned seed, const Sizes& sizes) {
     std::mt19937 random(seed);
     constexpr std::int64_t inputs = 3, outputs = 4;
-    for (const auto& size : kSizes) {
+    for (const auto& size : sizes) {
         for (const bool channels_last : {false, true}) {
             for (const std::int64_t gap : {0, 3}) {
                 for (const auto kind : {Kind::whole, Kind::blended, Kind::any}) {
@@ -229,22 +238,20 @@ void check_mix(Dtype dtype, unsigned seed) {
 
 }  // namespace
 
-TEST_CASE("mix against a loop over pixels") {
-    SUBCASE("float32") {
-        check_mix<float>(Dtype::float32, 31);
+TEST_CASE_TEMPLATE("mix against a loop over pixels", T, float, double, Float16, BFloat16,
+                   std::uint8_t) {
+    check_mix<T>(dtype_of<T>(), 31, kSizes);
+}
+
+// Every length of a run has its own form: built in, overlapping words, or a call of memcpy.
+TEST_CASE_TEMPLATE("blocks of every width", T, float, double, Float16, BFloat16, std::uint8_t) {
+    std::vector<Size> sizes;
+    for (std::int64_t width = 1; width <= 40; ++width) {
+        sizes.push_back({2, 4, 2 * width, 2, 2});
+        sizes.push_back({1, 3, 2 * width + 1, 2, 2});  // one a pixel short
     }
-    SUBCASE("float64") {
-        check_mix<double>(Dtype::float64, 32);
-    }
-    SUBCASE("float16") {
-        check_mix<Float16>(Dtype::float16, 33);
-    }
-    SUBCASE("bfloat16") {
-        check_mix<BFloat16>(Dtype::bfloat16, 34);
-    }
-    SUBCASE("uint8") {
-        check_mix<std::uint8_t>(Dtype::uint8, 35);
-    }
+    for (const std::int64_t width : {64, 65}) sizes.push_back({1, 2, 2 * width, 1, 2});
+    check_mix<T>(dtype_of<T>(), 32, sizes);
 }
 
 TEST_CASE("whole blocks are copied bit for bit, NaN and infinities too") {

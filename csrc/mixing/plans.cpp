@@ -1,0 +1,137 @@
+#include "mixing/plans.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace comix::mixing {
+
+namespace {
+
+// Sign bit set unless 0 <= value < end: or-ed together, one test judges many values.
+std::uint64_t outside(std::int64_t value, std::int64_t end) {
+    const auto v = static_cast<std::uint64_t>(value);
+    return v | (static_cast<std::uint64_t>(end) - 1 - v);
+}
+
+bool all_inside(std::uint64_t signs) {
+    return signs >> 63 == 0;
+}
+
+// The shares of one output after the other.
+class Shares {
+  public:
+    Shares(const Plan& plan, std::int64_t inputs)
+        : plan_(plan), share_(static_cast<std::size_t>(inputs), 0.0) {}
+
+    // Calls visit(input, share) for the inputs of output o, in ascending order.
+    template <class Visit>
+    void of(std::int64_t o, const Visit& visit) {
+        const std::int64_t entries = plan_.height * plan_.width * 2;
+        double total = 0;
+        present_.clear();
+        for (std::int64_t e = o * entries; e < (o + 1) * entries; ++e) {
+            const double weight = plan_.weight[e];
+            if (weight == 0) continue;
+            double& share = share_[static_cast<std::size_t>(plan_.source[e])];
+            if (share == 0) present_.push_back(plan_.source[e]);
+            share += weight;
+            total += weight;
+        }
+        std::sort(present_.begin(), present_.end());
+        for (const std::int64_t input : present_) {
+            double& share = share_[static_cast<std::size_t>(input)];
+            visit(input, static_cast<float>(share / total));
+            share = 0;
+        }
+    }
+
+  private:
+    const Plan& plan_;
+    std::vector<double> share_;  // [inputs], zero between calls
+    std::vector<std::int64_t> present_;
+};
+
+}  // namespace
+
+std::int64_t largest_source(const Plan& plan, double tolerance) {
+    const std::int64_t blocks = plan.height * plan.width, count = plan.outputs * blocks * 2;
+    std::uint64_t signs = 0;
+    std::int64_t largest = 0;
+    for (std::int64_t e = 0; e < count; ++e) {
+        signs |= outside(plan.source[e], kLargestSource + 1) | outside(plan.block[e], blocks);
+        largest = std::max(largest, plan.source[e]);
+    }
+    bool fine = all_inside(signs);
+    for (std::int64_t e = 0; e < count; e += 2) {
+        const float first = plan.weight[e], second = plan.weight[e + 1];
+        // NaN fails every comparison.
+        fine &= first >= 0 && first <= 1 && second >= 0 && second <= 1 &&
+                std::abs(first + second - 1.0F) <= tolerance;
+    }
+    return fine ? largest : -1;
+}
+
+bool from_labels(const std::int64_t* labels, std::int64_t partitions, std::int64_t outputs,
+                 std::int64_t blocks, std::int64_t inputs, const PlanOutput& plan) {
+    std::uint64_t signs = 0;
+    std::int64_t e = 0;
+    for (std::int64_t p = 0; p < partitions; ++p) {
+        for (std::int64_t o = 0; o < outputs; ++o) {
+            for (std::int64_t b = 0; b < blocks; ++b) {
+                for (int k = 0; k < 2; ++k, ++e) {
+                    signs |= outside(labels[e], inputs);
+                    plan.source[e] = labels[e] + p * inputs;
+                    plan.block[e] = b;
+                    plan.weight[e] = 0.5F;
+                }
+            }
+        }
+    }
+    return all_inside(signs);
+}
+
+bool from_mask(const float* mask, const std::int64_t* index, const std::int64_t* own,
+               const std::int64_t* partner, std::int64_t batch, std::int64_t blocks,
+               const PlanOutput& plan) {
+    std::uint64_t signs = 0;
+    bool fine = true;
+    std::int64_t p = 0;
+    for (std::int64_t o = 0; o < batch; ++o) {
+        signs |= outside(index[o], batch);
+        for (std::int64_t b = 0; b < blocks; ++b, ++p) {
+            const std::int64_t first = own ? own[p] : b, second = partner ? partner[p] : b;
+            signs |= outside(first, blocks) | outside(second, blocks);
+            fine &= mask[p] >= 0 && mask[p] <= 1;
+            plan.source[2 * p] = o;
+            plan.source[2 * p + 1] = index[o];
+            plan.block[2 * p] = first;
+            plan.block[2 * p + 1] = second;
+            plan.weight[2 * p] = mask[p];
+            plan.weight[2 * p + 1] = 1 - mask[p];
+        }
+    }
+    return fine && all_inside(signs);
+}
+
+void ratio(const Plan& plan, std::int64_t inputs, float* ratio) {
+    Shares shares(plan, inputs);
+    std::fill(ratio, ratio + plan.outputs * inputs, 0.0F);
+    for (std::int64_t o = 0; o < plan.outputs; ++o)
+        shares.of(o, [&](std::int64_t i, float share) { ratio[o * inputs + i] = share; });
+}
+
+void mix_targets(const Plan& plan, std::int64_t inputs, std::int64_t classes, const float* targets,
+                 float* mixed) {
+    Shares shares(plan, inputs);
+    std::fill(mixed, mixed + plan.outputs * classes, 0.0F);
+    for (std::int64_t o = 0; o < plan.outputs; ++o) {
+        float* const row = mixed + o * classes;
+        shares.of(o, [&](std::int64_t i, float share) {
+            const float* const target = targets + i * classes;
+            for (std::int64_t k = 0; k < classes; ++k) row[k] += share * target[k];
+        });
+    }
+}
+
+}  // namespace comix::mixing
