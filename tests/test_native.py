@@ -86,6 +86,7 @@ def puzzlemix_energy_arguments() -> dict[str, Any]:
         "beta": 1.2,
         "gamma": 0.5,
         "neigh_size": 4,
+        "rounding": 1e-7,
         "threads": 2,
         "unary": np.zeros((P, 2, 2, L)),
         "weight_v": np.zeros((P, 1, 2)),

@@ -2,9 +2,10 @@
 // RuntimeError.
 #pragma once
 
-#include <cstdint>
 #include <stdexcept>
 #include <string>
+
+#include "base/values.hpp"
 
 namespace comix {
 
@@ -20,13 +21,6 @@ inline void require(bool condition, const std::string& message) {
 // A fixed text costs nothing while all is well.
 inline void require(bool condition, const char* message) {
     if (!condition) throw InvalidArgument(message);
-}
-
-// Whether all values are finite: 0 * x is 0 for finite x and NaN for the rest.
-inline bool all_finite(const double* values, std::int64_t count) {
-    double sum = 0.0;
-    for (std::int64_t k = 0; k < count; ++k) sum += 0.0 * values[k];
-    return sum == 0.0;
 }
 
 }  // namespace comix

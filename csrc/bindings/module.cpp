@@ -28,6 +28,8 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
     comix::bindings::register_comixup(module);
     comix::bindings::register_transport(module);
     comix::bindings::register_mixing(module);
+    comix::bindings::register_plans(module);
+    comix::bindings::register_values(module);
     module.def("build_info", [] {
         py::dict info;
         info["version"] = COMIX_VERSION;

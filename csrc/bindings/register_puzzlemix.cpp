@@ -1,5 +1,6 @@
 #include "bindings/arrays.hpp"
 #include "bindings/register.hpp"
+#include "puzzlemix/pool.hpp"
 #include "puzzlemix/puzzlemix.hpp"
 
 namespace comix::bindings {
@@ -7,10 +8,10 @@ namespace comix::bindings {
 namespace {
 
 template <class T>
-void puzzlemix_energy(const Array<T>& images, const Array<double>& saliency,
+bool puzzlemix_energy(const Array<T>& images, const Array<double>& saliency,
                       const Array<std::int64_t>& index, const Array<double>& prior,
                       const Array<double>& deviation, double beta, double gamma,
-                      std::int64_t neighbour_size, int threads, Array<double> unary,
+                      std::int64_t neighbour_size, double rounding, int threads, Array<double> unary,
                       Array<double> weight_v, Array<double> weight_h) {
     const auto images_view = view<T, 4>(images, "images");
     const auto saliency_view = view<double, 3>(saliency, "saliency");
@@ -55,8 +56,23 @@ void puzzlemix_energy(const Array<T>& images, const Array<double>& saliency,
     terms.beta = beta;
     terms.gamma = gamma;
     terms.neighbour_size = neighbour_size;
+    terms.rounding = rounding;
     const py::gil_scoped_release release;  // only views from here on
-    puzzlemix::energy(terms, images_view.data, unary_out.data, v_out.data, h_out.data, threads);
+    return puzzlemix::energy(terms, images_view.data, unary_out.data, v_out.data, h_out.data,
+                             threads);
+}
+
+template <class T>
+bool pool_saliency(const Array<T>& saliency, int threads, Array<T> pooled) {
+    const auto maps = view<T, 3>(saliency, "saliency");
+    const auto out = output<T, 3>(pooled, "pooled");
+    const auto [batch, height, width] = maps.shape;
+    const auto gh = out.shape[1], gw = out.shape[2];
+    require(gh >= 1 && gh <= height && gw >= 1 && gw <= width,
+            "grid: expected 1 to H x 1 to W blocks");
+    require_shape<3>(out.shape, {batch, gh, gw}, "pooled");
+    const py::gil_scoped_release release;  // only views from here on
+    return puzzlemix::pool(maps.data, batch, height, width, gh, gw, out.data, threads);
 }
 
 template <class T>
@@ -64,8 +80,10 @@ void define(py::module_& module) {
     using py::arg;
     module.def("puzzlemix_energy", &puzzlemix_energy<T>, arg("images").noconvert(),
                arg("saliency").noconvert(), arg("index").noconvert(), arg("prior").noconvert(),
-               arg("std").noconvert(), arg("beta"), arg("gamma"), arg("neigh_size"), arg("threads"),
+               arg("std").noconvert(), arg("beta"), arg("gamma"), arg("neigh_size"), arg("rounding"), arg("threads"),
                arg("unary").noconvert(), arg("weight_v").noconvert(), arg("weight_h").noconvert());
+    module.def("pool_saliency", &pool_saliency<T>, arg("saliency").noconvert(), arg("threads"),
+               arg("pooled").noconvert());
 }
 
 }  // namespace

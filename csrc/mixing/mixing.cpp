@@ -7,6 +7,7 @@
 #include "base/blocks.hpp"
 #include "base/half.hpp"
 #include "base/threads.hpp"
+#include "base/values.hpp"
 #include "mixing/runs.hpp"
 
 namespace comix::mixing {
@@ -254,15 +255,7 @@ void transpose_typed(const Plan& plan, const Layout& layout, const void* out, vo
 
 void Plan::check(std::int64_t inputs) const {
     const std::int64_t blocks = height * width, count = outputs * blocks * 2;
-    // v and largest - v are both >= 0 exactly when v is in range: the sign of all of them at once.
-    const auto sign_of = [](std::int64_t value, std::int64_t end) {
-        const auto v = static_cast<std::uint64_t>(value);
-        return v | (static_cast<std::uint64_t>(end) - 1 - v);
-    };
-    std::uint64_t signs = 0;
-    for (std::int64_t e = 0; e < count; ++e)
-        signs |= sign_of(source[e], inputs) | sign_of(block[e], blocks);
-    if (signs >> 63 == 0) return;
+    if (all_within(source, count, 0, inputs - 1) && all_within(block, count, 0, blocks - 1)) return;
     const auto require_range = [](const char* name, std::int64_t value, std::int64_t end) {
         if (value < 0 || value >= end)
             throw InvalidArgument(std::string(name) + ": expected values in 0.." +

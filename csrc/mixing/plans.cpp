@@ -4,19 +4,11 @@
 #include <cmath>
 #include <vector>
 
+#include "base/values.hpp"
+
 namespace comix::mixing {
 
 namespace {
-
-// Sign bit set unless 0 <= value < end: or-ed together, one test judges many values.
-std::uint64_t outside(std::int64_t value, std::int64_t end) {
-    const auto v = static_cast<std::uint64_t>(value);
-    return v | (static_cast<std::uint64_t>(end) - 1 - v);
-}
-
-bool all_inside(std::uint64_t signs) {
-    return signs >> 63 == 0;
-}
 
 // The shares of one output after the other.
 class Shares {
@@ -59,10 +51,11 @@ std::int64_t largest_source(const Plan& plan, double tolerance) {
     std::uint64_t signs = 0;
     std::int64_t largest = 0;
     for (std::int64_t e = 0; e < count; ++e) {
-        signs |= outside(plan.source[e], kLargestSource + 1) | outside(plan.block[e], blocks);
+        signs |= sign_outside(plan.source[e], 0, kLargestSource) |
+                 sign_outside(plan.block[e], 0, blocks - 1);
         largest = std::max(largest, plan.source[e]);
     }
-    bool fine = all_inside(signs);
+    bool fine = signs >> 63 == 0;
     for (std::int64_t e = 0; e < count; e += 2) {
         const float first = plan.weight[e], second = plan.weight[e + 1];
         // NaN fails every comparison.
@@ -80,7 +73,7 @@ bool from_labels(const std::int64_t* labels, std::int64_t partitions, std::int64
         for (std::int64_t o = 0; o < outputs; ++o) {
             for (std::int64_t b = 0; b < blocks; ++b) {
                 for (int k = 0; k < 2; ++k, ++e) {
-                    signs |= outside(labels[e], inputs);
+                    signs |= sign_outside(labels[e], 0, inputs - 1);
                     plan.source[e] = labels[e] + p * inputs;
                     plan.block[e] = b;
                     plan.weight[e] = 0.5F;
@@ -88,7 +81,7 @@ bool from_labels(const std::int64_t* labels, std::int64_t partitions, std::int64
             }
         }
     }
-    return all_inside(signs);
+    return signs >> 63 == 0;
 }
 
 bool from_mask(const float* mask, const std::int64_t* index, const std::int64_t* own,
@@ -98,10 +91,10 @@ bool from_mask(const float* mask, const std::int64_t* index, const std::int64_t*
     bool fine = true;
     std::int64_t p = 0;
     for (std::int64_t o = 0; o < batch; ++o) {
-        signs |= outside(index[o], batch);
+        signs |= sign_outside(index[o], 0, batch - 1);
         for (std::int64_t b = 0; b < blocks; ++b, ++p) {
             const std::int64_t first = own ? own[p] : b, second = partner ? partner[p] : b;
-            signs |= outside(first, blocks) | outside(second, blocks);
+            signs |= sign_outside(first, 0, blocks - 1) | sign_outside(second, 0, blocks - 1);
             fine &= mask[p] >= 0 && mask[p] <= 1;
             plan.source[2 * p] = o;
             plan.source[2 * p + 1] = index[o];
@@ -111,7 +104,7 @@ bool from_mask(const float* mask, const std::int64_t* index, const std::int64_t*
             plan.weight[2 * p + 1] = 1 - mask[p];
         }
     }
-    return fine && all_inside(signs);
+    return fine && signs >> 63 == 0;
 }
 
 void ratio(const Plan& plan, std::int64_t inputs, float* ratio) {

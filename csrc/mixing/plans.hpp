@@ -1,4 +1,5 @@
-// Building mix plans from labels and masks, and mixing targets by them: one pass over the plan each.
+// Building mix plans from labels and masks, and mixing targets by them: one pass over the plan
+// each.
 //
 // Values are judged, not explained: what a plan must not hold is reported by the return value, and
 // the caller says which argument was wrong.
@@ -23,14 +24,14 @@ struct PlanOutput {
 // in 0..1 with a sum within `tolerance` of 1 (in float); else -1.
 std::int64_t largest_source(const Plan& plan, double tolerance);
 
-// Labels [P, m, blocks, 2], counting inputs inside each partition; nothing moves, two inputs share a
-// block half and half. False unless all labels lie in 0..inputs-1.
+// Labels [P, m, blocks, 2], counting inputs inside each partition; nothing moves, two inputs share
+// a block half and half. False unless all labels lie in 0..inputs-1.
 bool from_labels(const std::int64_t* labels, std::int64_t partitions, std::int64_t outputs,
                  std::int64_t blocks, std::int64_t inputs, const PlanOutput& plan);
 
 // mask [B, blocks], the weight of the own image; index [B], the partners; the blocks that land at
-// each position [B, blocks], or null: nothing moves. False unless the mask lies in 0..1, partners in
-// 0..B-1 and blocks on the grid.
+// each position [B, blocks], or null: nothing moves. False unless the mask lies in 0..1, partners
+// in 0..B-1 and blocks on the grid.
 bool from_mask(const float* mask, const std::int64_t* index, const std::int64_t* own,
                const std::int64_t* partner, std::int64_t batch, std::int64_t blocks,
                const PlanOutput& plan);

@@ -1,115 +1,23 @@
 #include "puzzlemix/puzzlemix.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <memory>
 #include <vector>
 
-#include "base/blocks.hpp"
 #include "base/threads.hpp"
+#include "base/values.hpp"
+#include "puzzlemix/borders.hpp"
 
 namespace comix::puzzlemix {
 
 namespace {
 
-// One axis of the image: blocks, and equal cells inside each block.
-struct Axis {
-    std::int64_t pixels, blocks, cells;  // cells per block
-    std::vector<std::int64_t> starts;    // [blocks * cells + 1] first pixel of each cell
-
-    Axis(std::int64_t n, std::int64_t g, std::int64_t neighbour_size) : pixels(n), blocks(g) {
-        const std::int64_t block = n / g;  // the smallest block
-        cells = block / std::min(neighbour_size, block);
-        for (std::int64_t i = 0; i < blocks; ++i) {
-            const std::int64_t begin = block_start(i, pixels, blocks);
-            const std::int64_t size = block_start(i + 1, pixels, blocks) - begin;
-            for (std::int64_t k = 0; k < cells; ++k)
-                starts.push_back(begin + block_start(k, size, cells));
-        }
-        starts.push_back(pixels);
-    }
-    // First pixel of cell k (0..cells) of block i.
-    std::int64_t start(std::int64_t i, std::int64_t k) const {
-        return starts[static_cast<std::size_t>(i * cells + k)];
-    }
-};
-
-// Mean colours of the cells along the four sides of every block of one image.
-class Borders {
-  public:
-    Borders(const Axis& rows, const Axis& columns, std::int64_t channels)
-        : rows_(rows), columns_(columns), channels_(channels) {}
-
-    std::int64_t size() const { return 2 * (vertical_size() + horizontal_size()); }
-
-    // Sides of block (r, c): cells of its first / last row (side 0 / 1), or column (2 / 3); [C,
-    // cells].
-    const double* side(const double* image, std::int64_t r, std::int64_t c, int which) const {
-        const std::int64_t block = r * columns_.blocks + c;
-        if (which < 2) return image + which * vertical_size() + block * channels_ * columns_.cells;
-        return image + 2 * vertical_size() + (which - 2) * horizontal_size() +
-               block * channels_ * rows_.cells;
-    }
-
-    template <class T>
-    void measure(const T* image, const double* deviation, double* out) const {
-        for (std::int64_t r = 0; r < rows_.blocks; ++r) {
-            for (std::int64_t c = 0; c < columns_.blocks; ++c) {
-                for (int which = 0; which < 4; ++which) {
-                    auto* cell = const_cast<double*>(side(out, r, c, which));
-                    const std::int64_t count = which < 2 ? columns_.cells : rows_.cells;
-                    for (std::int64_t channel = 0; channel < channels_; ++channel) {
-                        const T* plane = image + channel * rows_.pixels * columns_.pixels;
-                        for (std::int64_t t = 0; t < count; ++t) {
-                            const std::int64_t last = which % 2;  // the far side of the block
-                            const std::int64_t row = which < 2 ? last * (rows_.cells - 1) : t;
-                            const std::int64_t column = which < 2 ? t : last * (columns_.cells - 1);
-                            *cell++ = deviation[channel] * mean(plane, r, row, c, column);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    // Mean over cells and channels of the absolute difference across a border.
-    double contrast(const double* a, const double* b, bool vertical) const {
-        const std::int64_t n = channels_ * (vertical ? columns_.cells : rows_.cells);
-        double sum = 0;
-        for (std::int64_t e = 0; e < n; ++e) sum += std::abs(a[e] - b[e]);
-        return sum / static_cast<double>(n);
-    }
-
-  private:
-    std::int64_t vertical_size() const {
-        return rows_.blocks * columns_.blocks * channels_ * columns_.cells;
-    }
-    std::int64_t horizontal_size() const {
-        return rows_.blocks * columns_.blocks * channels_ * rows_.cells;
-    }
-
-    template <class T>
-    double mean(const T* plane, std::int64_t r, std::int64_t i, std::int64_t c,
-                std::int64_t j) const {
-        const std::int64_t top = rows_.start(r, i), bottom = rows_.start(r, i + 1);
-        const std::int64_t left = columns_.start(c, j), right = columns_.start(c, j + 1);
-        double sum = 0;
-        for (std::int64_t y = top; y < bottom; ++y) {
-            const T* pixels = plane + y * columns_.pixels;
-            double row = 0;  // rows add up side by side, not one after the other
-            for (std::int64_t x = left; x < right; ++x) row += static_cast<double>(pixels[x]);
-            sum += row;
-        }
-        return sum / static_cast<double>((bottom - top) * (right - left));
-    }
-
-    Axis rows_, columns_;
-    std::int64_t channels_;
-};
-
 // Folds one edge into the costs of its two blocks and returns what stays on the edge. h[a][b] is
 // the contrast when the first block shows image a and the second image b (1 the sample, 0 its
 // partner).
-double fold_edge(const double h[2][2], double* first, double* second) {
+double fold_edge(const double (&h)[2][2], double* first, double* second) {
     first[0] += (h[1][0] + h[1][1]) / 2;
     first[1] += (h[0][1] + h[0][0]) / 2;
     second[0] += (h[0][1] + h[1][1]) / 2;
@@ -120,71 +28,118 @@ double fold_edge(const double h[2][2], double* first, double* second) {
 }  // namespace
 
 template <class T>
-void energy(const Terms& terms, const T* images, double* unary, double* weight_v, double* weight_h,
+bool energy(const Terms& terms, const T* images, double* unary, double* weight_v, double* weight_h,
             int threads) {
+    constexpr std::int64_t values_per_chunk = 1 << 15;  // some 20 microseconds
     const std::int64_t gh = terms.grid_height, gw = terms.grid_width, blocks = gh * gw;
+    const std::int64_t pixels = terms.channels * terms.height * terms.width;
     const Borders borders(Axis(terms.height, gh, terms.neighbour_size),
                           Axis(terms.width, gw, terms.neighbour_size), terms.channels);
-    std::vector<double> sides(static_cast<std::size_t>(terms.batch * borders.size()));
-    if (terms.gamma != 0.0) {
-        parallel_for(terms.batch, threads, [&] {
-            return [&](std::int64_t b) {
-                borders.measure(images + b * terms.channels * terms.height * terms.width,
-                                terms.deviation, sides.data() + b * borders.size());
+    const auto scratch = [&] {
+        return std::vector<double>(static_cast<std::size_t>(borders.scratch_size()));
+    };
+    // Every value is written before it is read: no zeroing.
+    const std::unique_ptr<double[]> lines(
+        terms.gamma == 0.0 ? nullptr
+                           : new double[static_cast<std::size_t>(terms.batch * borders.size())]);
+    std::atomic<bool> finite{true};
+    parallel_for(
+        terms.batch, threads,
+        [&] {
+            return [&, work = scratch()](std::int64_t b) mutable {
+                const T* image = images + b * pixels;
+                if (!all_finite(image, pixels)) finite.store(false, std::memory_order_relaxed);
+                if (lines)
+                    borders.measure(image, terms.deviation, lines.get() + b * borders.size(),
+                                    work.data());
             };
-        });
-    }
+        },
+        values_per_chunk / pixels);
+    if (!finite) return false;
 
-    parallel_for(terms.batch, threads, [&] {
-        std::vector<double> costs(static_cast<std::size_t>(blocks) * 2);  // [blocks] of K1, K2
-        return [&, costs](std::int64_t b) mutable {
-            const std::int64_t partner = terms.index[b];
-            for (std::int64_t p = 0; p < blocks; ++p) {
-                costs[static_cast<std::size_t>(2 * p)] = terms.saliency[partner * blocks + p];
-                costs[static_cast<std::size_t>(2 * p + 1)] = terms.saliency[b * blocks + p];
-            }
-            const double* of[2] = {sides.data() + partner * borders.size(),
-                                   sides.data() + b * borders.size()};
-            const auto edge = [&](std::int64_t r, std::int64_t c, bool vertical) {
-                const std::int64_t r2 = r + vertical, c2 = c + !vertical;
-                double h[2][2] = {};
-                if (terms.gamma != 0.0) {
-                    for (int x = 0; x < 2; ++x)
-                        for (int y = 0; y < 2; ++y)
-                            h[x][y] = terms.beta * terms.gamma *
-                                      borders.contrast(
-                                          borders.side(of[x], r, c, vertical ? 1 : 3),
-                                          borders.side(of[y], r2, c2, vertical ? 0 : 2), vertical);
+    std::vector<double> share;  // [L], the partner's
+    for (std::int64_t k = 0; k < terms.labels; ++k)
+        share.push_back(static_cast<double>(k) / static_cast<double>(terms.labels - 1));
+    const double scale = terms.beta * terms.gamma;
+    parallel_for(
+        terms.batch, threads,
+        [&] {
+            std::vector<double> costs(static_cast<std::size_t>(blocks) *
+                                      2);  // K1, K2 of each block
+            // Contrasts along one border, for the four ways to show the two images on its sides.
+            std::vector<double> contrasts(static_cast<std::size_t>(std::max(gh, gw)) * 4);
+            return [&, costs, contrasts, work = scratch()](std::int64_t b) mutable {
+                const std::int64_t partner = terms.index[b];
+                for (std::int64_t p = 0; p < blocks; ++p) {
+                    costs[static_cast<std::size_t>(2 * p)] = terms.saliency[partner * blocks + p];
+                    costs[static_cast<std::size_t>(2 * p + 1)] = terms.saliency[b * blocks + p];
                 }
-                const double weight =
-                    terms.beta + fold_edge(h, &costs[static_cast<std::size_t>(2 * (r * gw + c))],
-                                           &costs[static_cast<std::size_t>(2 * (r2 * gw + c2))]);
-                // Zero up to rounding (gamma 1, opposite images) must not look like a negative
-                // weight.
-                return std::abs(weight) < 1e-12 * terms.beta ? 0.0 : weight;
-            };
-            for (std::int64_t r = 0; r + 1 < gh; ++r)
-                for (std::int64_t c = 0; c < gw; ++c)
-                    weight_v[(b * (gh - 1) + r) * gw + c] = edge(r, c, true);
-            for (std::int64_t r = 0; r < gh; ++r)
+                const double* of[2] = {};
+                if (lines) {
+                    of[0] = lines.get() + partner * borders.size();
+                    of[1] = lines.get() + b * borders.size();
+                }
+                // All edges between two neighbouring rows (columns) of blocks: `count` of them,
+                // the i-th from block first + i * step to the block `across` further.
+                const auto edges = [&](std::int64_t count, std::int64_t first, std::int64_t step,
+                                       std::int64_t across, const auto& measure, double* weight,
+                                       std::int64_t weight_step) {
+                    if (lines) {
+                        for (int x = 0; x < 2; ++x)
+                            for (int y = 0; y < 2; ++y)
+                                measure(of[x], of[y],
+                                        &contrasts[static_cast<std::size_t>((2 * x + y) * count)]);
+                    }
+                    for (std::int64_t i = 0; i < count; ++i) {
+                        double h[2][2] = {};
+                        if (lines) {
+                            for (int x = 0; x < 2; ++x)
+                                for (int y = 0; y < 2; ++y)
+                                    h[x][y] = scale * contrasts[static_cast<std::size_t>(
+                                                          (2 * x + y) * count + i)];
+                        }
+                        double* cost = &costs[static_cast<std::size_t>(2 * (first + i * step))];
+                        const double w = terms.beta + fold_edge(h, cost, cost + 2 * across);
+                        // Zero up to rounding (gamma 1, blocks opposite in both images) must not
+                        // look like a negative weight: a hard problem instead of a minimum cut.
+                        const bool zero =
+                            std::abs(w) < 1e-12 * terms.beta || (w < 0 && w > -terms.rounding);
+                        weight[i * weight_step] = zero ? 0.0 : w;
+                    }
+                };
+                for (std::int64_t r = 0; r + 1 < gh; ++r)
+                    edges(
+                        gw, r * gw, 1, gw,
+                        [&](const double* above, const double* other, double* out) {
+                            borders.below(r, above, other, out, work.data());
+                        },
+                        weight_v + (b * (gh - 1) + r) * gw, 1);
                 for (std::int64_t c = 0; c + 1 < gw; ++c)
-                    weight_h[(b * gh + r) * (gw - 1) + c] = edge(r, c, false);
+                    edges(
+                        gh, c, gw, 1,
+                        [&](const double* left, const double* other, double* out) {
+                            borders.right_of(c, left, other, out, work.data());
+                        },
+                        weight_h + b * gh * (gw - 1) + c, gw - 1);
 
-            const std::int64_t labels = terms.labels;
-            for (std::int64_t p = 0; p < blocks; ++p) {
-                for (std::int64_t k = 0; k < labels; ++k) {
-                    const double t = static_cast<double>(k) / static_cast<double>(labels - 1);
-                    unary[(b * blocks + p) * labels + k] =
-                        (1 - t) * costs[static_cast<std::size_t>(2 * p)] +
-                        t * costs[static_cast<std::size_t>(2 * p + 1)] +
-                        terms.prior[b * labels + k];
+                const std::int64_t labels = terms.labels;
+                const double* prior = terms.prior + b * labels;
+                double* u = unary + b * blocks * labels;
+                for (std::int64_t p = 0; p < blocks; ++p) {
+                    const double k1 = costs[static_cast<std::size_t>(2 * p)];
+                    const double k2 = costs[static_cast<std::size_t>(2 * p + 1)];
+                    for (std::int64_t k = 0; k < labels; ++k) {
+                        const double t = share[static_cast<std::size_t>(k)];
+                        *u++ = (1 - t) * k1 + t * k2 + prior[k];
+                    }
                 }
-            }
-        };
-    });
+            };
+        },
+        values_per_chunk / std::max<std::int64_t>(blocks * (8 * terms.channels + 16), 1));
+    return true;
 }
 
-template void energy(const Terms&, const float*, double*, double*, double*, int);
-template void energy(const Terms&, const double*, double*, double*, double*, int);
+template bool energy(const Terms&, const float*, double*, double*, double*, int);
+template bool energy(const Terms&, const double*, double*, double*, double*, int);
 
 }  // namespace comix::puzzlemix

@@ -22,15 +22,17 @@ struct Terms {
     const double* prior = nullptr;        // [B, L] per block, already weighted
     const double* deviation = nullptr;    // [C] standard deviation the images were divided by
     double beta = 0, gamma = 0;           // beta already divided for the grid
+    double rounding = 0;                  // edge weights between minus this and 0 become 0
     std::int64_t neighbour_size = 4;      // pixels per side of the cells compared across a border
 };
 
-// unary [B, gh, gw, L], weight_v [B, gh-1, gw], weight_h [B, gh, gw-1]. T: float or double.
+// unary [B, gh, gw, L], weight_v [B, gh-1, gw], weight_h [B, gh, gw-1]. T: float or double. False,
+// and no energy, when a pixel is NaN or infinite.
 template <class T>
-void energy(const Terms& terms, const T* images, double* unary, double* weight_v, double* weight_h,
+bool energy(const Terms& terms, const T* images, double* unary, double* weight_v, double* weight_h,
             int threads);
 
-extern template void energy(const Terms&, const float*, double*, double*, double*, int);
-extern template void energy(const Terms&, const double*, double*, double*, double*, int);
+extern template bool energy(const Terms&, const float*, double*, double*, double*, int);
+extern template bool energy(const Terms&, const double*, double*, double*, double*, int);
 
 }  // namespace comix::puzzlemix

@@ -10,7 +10,7 @@ import torch
 from comix import _checks as checks
 from comix._mixers import Mixer, check_generator, draw_dirichlet
 from comix.mixing import MixPlan
-from comix.puzzlemix import puzzlemix_mask
+from comix.puzzlemix import mask_and_blocks
 from comix.saliency import pool_saliency
 from comix.transport import transport_plan
 
@@ -138,15 +138,19 @@ class PuzzleMix(Mixer):
             A plan with B outputs.
         """
         # "auto" is exact here, except for gamma > 1 on wide grids, where exact would have to refuse.
-        mask = puzzlemix_mask(images, saliency, index, lam, grid=grid, method="auto", **self._energy)
+        mask, blocks = mask_and_blocks(images, saliency, index, lam, grid=grid, method="auto", **self._energy)
         if not self.transport:
             return MixPlan.from_mask(mask, index)
         height, width = saliency.shape[1:]
         fine = [self._refinement(n // g) for n, g in zip((height, width), mask.shape[1:], strict=True)]
-        mask = mask.repeat_interleave(fine[0], 1).repeat_interleave(fine[1], 2)
-        blocks = pool_saliency(saliency, (mask.shape[1], mask.shape[2]))
-        own = transport_plan(blocks, mask, eps=self.transport_eps)
-        partner = transport_plan(blocks[index], 1 - mask, eps=self.transport_eps)
+        if fine != [1, 1]:
+            mask = mask.repeat_interleave(fine[0], 1).repeat_interleave(fine[1], 2)
+            blocks = pool_saliency(saliency, (mask.shape[1], mask.shape[2]))
+        # Own images and partners in one batch of problems.
+        saliencies = torch.cat((blocks, blocks[index]))
+        own, partner = transport_plan(saliencies, torch.cat((mask, 1 - mask)), eps=self.transport_eps).chunk(
+            2
+        )
         return MixPlan.from_mask(mask, index, own, partner)
 
     def _refinement(self, block: int) -> int:

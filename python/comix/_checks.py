@@ -2,6 +2,9 @@
 
 TypeError means the type or dtype is wrong, ValueError the shape, range, a non-finite value or an
 unknown option. The native code checks shapes again, for memory safety only.
+
+Values are judged by one native pass where the memory allows it. That pass says yes or no; whatever it does
+not clear is looked at again, to say what is wrong.
 """
 
 from __future__ import annotations
@@ -14,9 +17,12 @@ from typing import NoReturn
 
 import torch
 
+from comix import _native as native
+
 FLOAT_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 INDEX_DTYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 IMAGE_DTYPES = (*FLOAT_DTYPES, torch.uint8)
+_JUDGED_DTYPES = (torch.float32, torch.float64, torch.int64)  # those of the native checks of values
 
 _debug: ContextVar[bool] = ContextVar("comix_debug", default=False)
 
@@ -71,9 +77,16 @@ def check_dtype(tensor: torch.Tensor, name: str, allowed: Sequence[torch.dtype])
         fail(name, f"dtype {names}", str(tensor.dtype).removeprefix("torch."), TypeError)
 
 
+def native_memory(tensor: torch.Tensor, dtypes: Sequence[torch.dtype]) -> bool:
+    """Whether native code can read the tensor where it lies: contiguous, on the CPU, of one of ``dtypes``."""
+    return tensor.device.type == "cpu" and tensor.dtype in dtypes and tensor.is_contiguous()
+
+
 def check_finite(tensor: torch.Tensor, name: str) -> None:
     """ValueError when a value is NaN or infinite (values are looked at only where that is free)."""
     if tensor.is_floating_point() and values_checked(tensor):
+        if native_memory(tensor, _JUDGED_DTYPES[:2]) and native.core.all_finite(native.array(tensor)):
+            return
         # A sum of finite values can overflow, so it only clears, never convicts.
         if bool(torch.isfinite(tensor.sum(dtype=torch.float64))) or bool(torch.isfinite(tensor).all()):
             return
@@ -84,6 +97,9 @@ def check_finite(tensor: torch.Tensor, name: str) -> None:
 def check_range(tensor: torch.Tensor, name: str, low: float, high: float) -> None:
     """ValueError unless all values lie in ``low..high``, both included."""
     if tensor.numel() and values_checked(tensor):
+        dtypes = _JUDGED_DTYPES[:2] if isinstance(low, float) or isinstance(high, float) else _JUDGED_DTYPES
+        if native_memory(tensor, dtypes) and native.core.all_within(native.array(tensor), low, high):
+            return
         smallest, largest = (float(v) for v in torch.aminmax(tensor))
         if not (smallest >= low and largest <= high):
             got = smallest if not smallest >= low else largest

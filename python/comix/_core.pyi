@@ -38,11 +38,13 @@ def puzzlemix_energy(
     beta: float,
     gamma: float,
     neigh_size: int,
+    rounding: float,
     threads: int,
     unary: _Float,
     weight_v: _Float,
     weight_h: _Float,
-) -> None: ...
+) -> bool: ...
+def pool_saliency(saliency: NDArray[Any], threads: int, pooled: NDArray[Any]) -> bool: ...
 def salient_spots(
     saliency: NDArray[Any], window_height: int, window_width: int, threads: int, spots: _Index
 ) -> None: ...
@@ -76,6 +78,30 @@ def transport_plan(
 ) -> None: ...
 def transport_cost(
     plan: _Index, saliency: NDArray[Any], mask: NDArray[Any], eps: float, cost: _Float
+) -> None: ...
+def all_finite(values: NDArray[Any]) -> bool: ...
+def all_within(values: NDArray[Any], low: float, high: float) -> bool: ...
+def plan_largest_source(
+    source: _Index, block: _Index, weight: NDArray[np.float32], tolerance: float
+) -> int: ...
+def plan_from_labels(
+    labels: _Index, n_inputs: int, source: _Index, block: _Index, weight: NDArray[np.float32]
+) -> bool: ...
+def plan_from_mask(
+    mask: NDArray[np.float32],
+    index: _Index,
+    plan_own: _Index | None,
+    plan_partner: _Index | None,
+    source: _Index,
+    block: _Index,
+    weight: NDArray[np.float32],
+) -> bool: ...
+def plan_ratio(source: _Index, weight: NDArray[np.float32], ratio: NDArray[np.float32]) -> None: ...
+def mix_targets(
+    source: _Index,
+    weight: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    mixed: NDArray[np.float32],
 ) -> None: ...
 def mix(
     source: _Index,

@@ -1,4 +1,8 @@
-"""The compiled mixing kernel as a differentiable function of the images."""
+"""The compiled mixing kernel as a differentiable function of the images, and what native code does for plans.
+
+Arguments are checked by the caller, except for values: functions that build or judge a plan say whether its
+values are in range, and leave the explanation to the caller.
+"""
 
 from __future__ import annotations
 
@@ -83,3 +87,72 @@ class _MixTranspose(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
         return _Mix.apply(gradient, ctx.entries), None, None  # type: ignore[no-untyped-call]
+
+
+def largest_source(entries: Entries, tolerance: float) -> int:
+    """The largest source of a plan on the CPU; -1 when a value is out of range (weights: by tolerance)."""
+    return native.core.plan_largest_source(*_arrays(entries), tolerance)
+
+
+def entries_from_labels(labels: torch.Tensor, n_inputs: int) -> Entries | None:
+    """Entries of labels ``[P, m, gh, gw, 2]`` (``[B_out, gh, gw, 2]``: one partition) counting n_inputs each.
+
+    None when a label is out of range, or the labels are not on the CPU.
+    """
+    if labels.device.type != "cpu" or n_inputs > 2**31:
+        return None
+    grouped = labels if labels.ndim == 5 else labels.unsqueeze(0)
+    entries = _new_entries(labels.shape[:-3].numel(), labels.shape[-3], labels.shape[-2])
+    array = native.array(grouped.contiguous())
+    return entries if native.core.plan_from_labels(array, n_inputs, *_arrays(entries)) else None
+
+
+def entries_from_mask(
+    mask: torch.Tensor, index: torch.Tensor, plan_own: Any, plan_partner: Any
+) -> Entries | None:
+    """Entries of a mask ``[B, gh, gw]`` and moved blocks (any object: looked at here).
+
+    None when an argument is wrong, or not of the kind that the native pass takes.
+    """
+    if mask.device.type != "cpu" or mask.dtype != torch.float32:
+        return None
+    moved: list[Any] = []
+    for plan in (plan_own, plan_partner):
+        if plan is not None:
+            if not isinstance(plan, torch.Tensor) or plan.layout != torch.strided:
+                return None
+            if plan.shape != mask.shape or plan.device != mask.device or plan.dtype != torch.int64:
+                return None
+            plan = native.array(plan.contiguous())
+        moved.append(plan)
+    entries = _new_entries(*mask.shape)
+    given = (native.array(mask.contiguous()), native.array(index), *moved)
+    return entries if native.core.plan_from_mask(*given, *_arrays(entries)) else None
+
+
+def ratio_kernel(source: torch.Tensor, weight: torch.Tensor, n_inputs: int) -> torch.Tensor:
+    """Share of every input in every output, float32 ``[B_out, n_inputs]``; on the CPU."""
+    ratio = torch.empty(source.shape[0], n_inputs, dtype=torch.float32)
+    native.core.plan_ratio(*_arrays((source, weight)), ratio.numpy())
+    return ratio
+
+
+def targets_kernel(source: torch.Tensor, weight: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:
+    """The ratio times float32 targets ``[n, K]``; on the CPU.
+
+    Few inputs share an output, so this is a sum over those, not a matrix product: the threads of a product
+    this small cost more than its arithmetic.
+    """
+    mixed = torch.empty(source.shape[0], soft.shape[1], dtype=torch.float32)
+    native.core.mix_targets(*_arrays((source, weight, soft)), mixed.numpy())
+    return mixed
+
+
+def _arrays(tensors: tuple[torch.Tensor, ...]) -> Any:
+    return tuple(native.array(tensor.contiguous()) for tensor in tensors)
+
+
+def _new_entries(outputs: int, height: int, width: int) -> Entries:
+    shape = (outputs, height, width, 2)
+    source, block = torch.empty(shape, dtype=torch.int64), torch.empty(shape, dtype=torch.int64)
+    return source, block, torch.empty(shape, dtype=torch.float32)

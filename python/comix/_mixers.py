@@ -84,7 +84,7 @@ class Mixer(abc.ABC):
         else:
             saliency = spectral_residual(images)
         plan = self._plan_batch(images, saliency)
-        return MixResult(plan.mix(images), plan.mix_targets(soft), plan, saliency)
+        return MixResult(plan.mix(images), plan._mix_soft(soft), plan, saliency)
 
 
 def check_generator(generator: Any) -> torch.Generator | None:

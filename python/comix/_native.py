@@ -82,7 +82,11 @@ def address(tensor: torch.Tensor | None) -> int:
 
 def array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     """The tensor's memory as a NumPy array, no copy; bfloat16 shows its bits."""
-    tensor = tensor.detach().resolve_neg()
+    # Asked first: each of the two would make a tensor, and this runs several times per call.
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    if tensor.is_neg():
+        tensor = tensor.resolve_neg()
     if tensor.dtype == torch.bfloat16:
         tensor = tensor.view(torch.int16)
     return tensor.numpy()

@@ -10,10 +10,22 @@ import torch
 
 from comix import _checks as checks
 from comix import _native as native
-from comix._mix_kernel import mix_kernel
+from comix._mix_kernel import (
+    entries_from_labels,
+    entries_from_mask,
+    largest_source,
+    mix_kernel,
+    ratio_kernel,
+    targets_kernel,
+)
 from comix._targets import check_index, soft_targets
 
 _WEIGHT_TOLERANCE = 1e-4  # of a block's weights from a sum of 1: float32 noise passes, mistakes do not
+
+
+def _version(tensor: torch.Tensor) -> int | None:
+    """How often the tensor was written to; None where torch does not count (inference mode)."""
+    return None if tensor.is_inference() else tensor._version
 
 
 class MixPlan:
@@ -40,6 +52,8 @@ class MixPlan:
         tensor([[1.]])
     """
 
+    _needed: tuple[torch.Tensor, int | None, int] | None = None  # source, its version, inputs it needs
+
     def __init__(self, source: torch.Tensor, block: torch.Tensor, weight: torch.Tensor) -> None:
         named = {"source": source, "block": block, "weight": weight}
         for name, tensor in named.items():
@@ -52,6 +66,18 @@ class MixPlan:
                 expected = f"the shape of source, {checks.shape_of(source)}"
                 checks.fail(name, expected, checks.shape_of(named[name]))
         checks.check_same_device(dict(named))
+        self.source = source
+        self.block = block
+        self.weight = weight
+        largest = -1
+        if source.device.type == "cpu":
+            largest = largest_source((source, block, weight), _WEIGHT_TOLERANCE)
+        if largest < 0:  # what one native pass did not clear is looked at again, to say what is wrong
+            self._check_values()
+        self._needed = (source, _version(source), largest + 1) if largest >= 0 else None
+
+    def _check_values(self) -> None:
+        source, block, weight = self.source, self.block, self.weight
         checks.check_range(source, "source", 0, 2**31 - 1)
         checks.check_range(block, "block", 0, source.shape[1] * source.shape[2] - 1)
         checks.check_finite(weight, "weight")
@@ -60,9 +86,6 @@ class MixPlan:
             worst = float((weight.detach().sum(-1) - 1).abs().max())
             if worst > _WEIGHT_TOLERANCE:
                 checks.fail("weight", "two weights per block that sum to 1", f"a sum off by {worst:g}")
-        self.source = source
-        self.block = block
-        self.weight = weight
 
     def __repr__(self) -> str:
         outputs, height, width, _ = self.source.shape
@@ -103,22 +126,25 @@ class MixPlan:
             checks.fail("mask", "shape [B, gh, gw], none of them 0", checks.shape_of(mask))
         batch, height, width = mask.shape
         partner = check_index(index, batch, mask.device)
+        entries = entries_from_mask(mask, partner, plan_own, plan_partner)
+        if entries is not None:
+            return cls(*entries)
         own = torch.arange(batch, device=mask.device)
         source = torch.stack((own, partner), -1)[:, None, None, :].expand(batch, height, width, 2)
         home = torch.arange(height * width, device=mask.device).view(1, height, width).expand_as(mask)
         blocks = []
-        for name, plan in (("plan_own", plan_own), ("plan_partner", plan_partner)):
-            if plan is None:
+        for name, moved in (("plan_own", plan_own), ("plan_partner", plan_partner)):
+            if moved is None:
                 blocks.append(home)
                 continue
-            checks.require_tensor(plan, name)
-            checks.check_dtype(plan, name, checks.INDEX_DTYPES)
-            if plan.shape != mask.shape:
+            checks.require_tensor(moved, name)
+            checks.check_dtype(moved, name, checks.INDEX_DTYPES)
+            if moved.shape != mask.shape:
                 expected = f"the shape of mask, {checks.shape_of(mask)}"
-                checks.fail(name, expected, checks.shape_of(plan))
-            checks.check_same_device({"mask": mask, name: plan})
-            checks.check_range(plan, name, 0, height * width - 1)
-            blocks.append(plan.to(torch.int64))
+                checks.fail(name, expected, checks.shape_of(moved))
+            checks.check_same_device({"mask": mask, name: moved})
+            checks.check_range(moved, name, 0, height * width - 1)
+            blocks.append(moved.to(torch.int64))
         checks.check_finite(mask, "mask")
         checks.check_range(mask, "mask", 0, 1)
         weight = mask.detach().to(torch.float32)
@@ -146,10 +172,15 @@ class MixPlan:
         if labels.ndim not in (4, 5) or labels.shape[-1] != 2 or 0 in labels.shape:
             checks.fail("labels", "shape [P, m, gh, gw, 2] or [B_out, gh, gw, 2]", checks.shape_of(labels))
         labels = labels.to(torch.int64)
+        per_partition = 2**31
         if labels.ndim == 5:
-            if n_inputs is None:
-                n_inputs = labels.shape[1]
-            per_partition = checks.check_count(n_inputs, "n_inputs", 1)
+            per_partition = checks.check_count(
+                labels.shape[1] if n_inputs is None else n_inputs, "n_inputs", 1
+            )
+        entries = entries_from_labels(labels, per_partition)
+        if entries is not None:
+            return cls(*entries)
+        if labels.ndim == 5:
             checks.check_range(labels, "labels", 0, per_partition - 1)
             first = torch.arange(labels.shape[0], device=labels.device) * per_partition
             labels = (labels + first.view(-1, 1, 1, 1, 1)).flatten(0, 1)
@@ -174,6 +205,8 @@ class MixPlan:
         checks.check_count(n_inputs, "n_inputs", 1)
         self._check_inputs(n_inputs, "n_inputs")
         outputs = self.source.shape[0]
+        if self.source.device.type == "cpu":
+            return ratio_kernel(self.source, self.weight, n_inputs)
         shares = torch.zeros(outputs, n_inputs, dtype=torch.float64, device=self.source.device)
         weight = self.weight.detach().reshape(outputs, -1).to(torch.float64)
         shares.scatter_add_(1, self.source.reshape(outputs, -1), weight)
@@ -221,17 +254,29 @@ class MixPlan:
             TypeError: not a tensor, or of a wrong dtype.
             ValueError: wrong shape, class out of range, num_classes missing.
         """
-        soft = soft_targets(targets, num_classes)
+        return self._mix_soft(soft_targets(targets, num_classes))
+
+    def _mix_soft(self, soft: torch.Tensor) -> torch.Tensor:
+        """``mix_targets`` of what :func:`soft_targets` returned."""
         checks.check_same_device({"plan": self.source, "targets": soft})
         self._check_inputs(soft.shape[0], "targets")
-        return self.ratio(soft.shape[0]) @ soft
+        if soft.device.type != "cpu":
+            return self.ratio(soft.shape[0]) @ soft
+        return targets_kernel(self.source, self.weight, soft)
 
     def to(self, device: torch.device | str) -> MixPlan:
         """The same plan on another device."""
         return MixPlan(self.source.to(device), self.block.to(device), self.weight.to(device))
 
+    def _needed_inputs(self) -> int:
+        """The largest source plus one, remembered until ``source`` is assigned or written to."""
+        source, known = self.source, self._needed
+        if known is None or known[0] is not source or known[1] is None or known[1] != _version(source):
+            known = self._needed = (source, _version(source), int(source.max()) + 1)
+        return known[2]
+
     def _check_inputs(self, count: int, name: str) -> None:
         if checks.values_checked(self.source):
-            needed = int(self.source.max()) + 1
+            needed = self._needed_inputs()
             if needed > count:
                 checks.fail(name, f"at least {needed} (the plan uses input {needed - 1})", f"{count}")

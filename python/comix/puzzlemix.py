@@ -71,13 +71,82 @@ def check_channel_values(values: Any, name: str, channels: int) -> torch.Tensor:
     return tensor
 
 
-def _log_prior(lam: torch.Tensor, n_labels: int) -> torch.Tensor:
+def _log_prior(lam: np.ndarray[Any, Any], n_labels: int) -> np.ndarray[Any, Any]:
     """-log of the binomial probability of label k when each share is the sample's with chance lam: [B, L]."""
     n = n_labels - 1
-    k = torch.arange(n_labels, dtype=torch.float64)
-    choose = torch.tensor([math.comb(n, i) for i in range(n_labels)], dtype=torch.float64)
-    probability = choose * lam[:, None] ** (n - k) * (1 - lam[:, None]) ** k
-    return -torch.log(probability + _PRIOR_EPS)
+    k = np.arange(n_labels)
+    choose = np.array([math.comb(n, i) for i in range(n_labels)], dtype=np.float64)
+    share = lam[:, None]
+    # NumPy, for torch hands logarithms as few as these to threads.
+    return np.asarray(-np.log(choose * share ** (n - k) * (1 - share) ** k + _PRIOR_EPS))
+
+
+def _energy(
+    images: torch.Tensor,
+    saliency: torch.Tensor,
+    index: torch.Tensor,
+    lam: torch.Tensor | float,
+    *,
+    grid: int | tuple[int, int],
+    n_labels: int,
+    beta: float,
+    gamma: float,
+    eta: float,
+    neigh_size: int,
+    mean: Any,
+    std: Any,
+) -> tuple[GridEnergy, torch.Tensor]:
+    """:func:`puzzlemix_energy`, and the block saliency ``[B, gh, gw]`` behind it."""
+    checks.check_images(images)
+    checks.check_saliency(saliency, images)
+    checks.check_same_device({"images": images, "saliency": saliency})
+    native.require_cpu(images, "images")
+    batch, channels, height, width = images.shape
+    gh, gw = checks.grid_pair(grid, height, width)
+    checks.check_count(n_labels, "n_labels", 2)
+    checks.check_count(neigh_size, "neigh_size", 1)
+    numbers = {"beta": beta, "gamma": gamma, "eta": eta}
+    beta, gamma, eta = (checks.check_number(value, name, 0.0) for name, value in numbers.items())
+    index = check_index(index, batch, images.device)
+    lam = check_lam(lam, batch)
+    if mean is not None:
+        check_channel_values(mean, "mean", channels)
+    deviation = torch.ones(channels, dtype=torch.float64)
+    if std is not None:
+        deviation = check_channel_values(std, "std", channels)
+        checks.check_range(deviation, "std", 0, float("inf"))
+    given = images
+    rounding = torch.finfo(torch.float32 if images.dtype == torch.uint8 else images.dtype).eps
+    if images.dtype == torch.uint8:
+        images = images.to(torch.float32) / 255
+    elif images.dtype != torch.float64:
+        images = images.to(torch.float32)
+    unary = torch.empty(batch, gh, gw, n_labels, dtype=torch.float64)
+    weight_v = torch.empty(batch, gh - 1, gw, dtype=torch.float64)
+    weight_h = torch.empty(batch, gh, gw - 1, dtype=torch.float64)
+    # Normalised images are rounded: that must not make an edge weight of 0 negative.
+    smoothness = beta / math.sqrt(gh * gw) / 16
+    blocks = pool_saliency(saliency, (gh, gw))
+    finite = native.core.puzzlemix_energy(
+        native.array(images.contiguous()),
+        native.array(blocks.to(torch.float64)),
+        native.array(index),
+        eta / (gh * gw) * _log_prior(native.array(lam), n_labels),
+        native.array(deviation),
+        smoothness,
+        gamma,
+        neigh_size,
+        4 * rounding * smoothness,
+        native.threads(),
+        unary.numpy(),
+        weight_v.numpy(),
+        weight_h.numpy(),
+    )
+    if not finite:
+        checks.check_finite(given, "images")
+    share = np.arange(n_labels) / (n_labels - 1)
+    pairwise = torch.from_numpy((share[:, None] - share) ** 2)
+    return GridEnergy(unary, pairwise, weight_v, weight_h), blocks
 
 
 def puzzlemix_energy(
@@ -131,55 +200,20 @@ def puzzlemix_energy(
         >>> comix.puzzlemix_energy(images, saliency, torch.tensor([1, 0]), 0.5, grid=2).unary.shape
         torch.Size([2, 2, 2, 3])
     """
-    checks.check_images(images)
-    checks.check_saliency(saliency, images)
-    checks.check_same_device({"images": images, "saliency": saliency})
-    native.require_cpu(images, "images")
-    batch, channels, height, width = images.shape
-    gh, gw = checks.grid_pair(grid, height, width)
-    checks.check_count(n_labels, "n_labels", 2)
-    checks.check_count(neigh_size, "neigh_size", 1)
-    numbers = {"beta": beta, "gamma": gamma, "eta": eta}
-    beta, gamma, eta = (checks.check_number(value, name, 0.0) for name, value in numbers.items())
-    index = check_index(index, batch, images.device)
-    lam = check_lam(lam, batch)
-    if mean is not None:
-        check_channel_values(mean, "mean", channels)
-    deviation = torch.ones(channels, dtype=torch.float64)
-    if std is not None:
-        deviation = check_channel_values(std, "std", channels)
-        checks.check_range(deviation, "std", 0, float("inf"))
-    checks.check_finite(images, "images")
-
-    rounding = torch.finfo(torch.float32 if images.dtype == torch.uint8 else images.dtype).eps
-    if images.dtype == torch.uint8:
-        images = images.to(torch.float32) / 255
-    elif images.dtype != torch.float64:
-        images = images.to(torch.float32)
-    share = torch.arange(n_labels, dtype=torch.float64) / (n_labels - 1)
-    unary = torch.empty(batch, gh, gw, n_labels, dtype=torch.float64)
-    weight_v = torch.empty(batch, gh - 1, gw, dtype=torch.float64)
-    weight_h = torch.empty(batch, gh, gw - 1, dtype=torch.float64)
-    smoothness = beta / math.sqrt(gh * gw) / 16
-    native.core.puzzlemix_energy(
-        native.array(images.contiguous()),
-        native.array(pool_saliency(saliency, (gh, gw)).to(torch.float64)),
-        native.array(index),
-        native.array(eta / (gh * gw) * _log_prior(lam, n_labels)),
-        native.array(deviation),
-        smoothness,
-        gamma,
-        neigh_size,
-        native.threads(),
-        unary.numpy(),
-        weight_v.numpy(),
-        weight_h.numpy(),
-    )
-    # At gamma 1, blocks that are opposite in both images have a weight of 0. Normalised images are rounded:
-    # that must not make it negative, a hard problem instead of a minimum cut.
-    for weight in (weight_v, weight_h):
-        weight.masked_fill_((weight < 0) & (weight > -4 * rounding * smoothness), 0.0)
-    return GridEnergy(unary, (share[:, None] - share[None, :]) ** 2, weight_v, weight_h)
+    return _energy(
+        images,
+        saliency,
+        index,
+        lam,
+        grid=grid,
+        n_labels=n_labels,
+        beta=beta,
+        gamma=gamma,
+        eta=eta,
+        neigh_size=neigh_size,
+        mean=mean,
+        std=std,
+    )[0]
 
 
 def puzzlemix_mask(
@@ -229,8 +263,7 @@ def puzzlemix_mask(
         >>> comix.puzzlemix_mask(images, saliency, torch.tensor([1, 0]), 0.5, grid=2).shape
         torch.Size([2, 2, 2])
     """
-    checks.check_option(method, "method", METHODS)
-    energy = puzzlemix_energy(
+    return mask_and_blocks(
         images,
         saliency,
         index,
@@ -243,6 +276,23 @@ def puzzlemix_mask(
         neigh_size=neigh_size,
         mean=mean,
         std=std,
-    )
+        method=method,
+    )[0]
+
+
+def mask_and_blocks(
+    images: torch.Tensor,
+    saliency: torch.Tensor,
+    index: torch.Tensor,
+    lam: torch.Tensor | float,
+    *,
+    method: str,
+    **settings: Any,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """:func:`puzzlemix_mask`, all its settings given, and the block saliency ``[B, gh, gw]`` behind it."""
+    checks.check_option(method, "method", METHODS)
+    energy, blocks = _energy(images, saliency, index, lam, **settings)
     labels: torch.Tensor = grid_cut(*energy, method=method).labels
-    return (1 - labels.to(torch.float64) / (n_labels - 1)).to(torch.float32)
+    n_labels = energy.pairwise.shape[0]
+    weight = (1 - np.arange(n_labels) / (n_labels - 1)).astype(np.float32)  # of the own image, per label
+    return torch.from_numpy(weight[labels.numpy()]), blocks

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from comix import _checks as checks
+from comix._pooling import pool_in_one_pass, pool_in_steps
 
 # The largest output gradient is scaled to 2^8 before it enters the model. In float16 that leaves 8 binary
 # digits for layers that amplify it, and 32 for samples that the model is already sure of.
@@ -183,17 +184,11 @@ def pool_saliency(saliency: Tensor, grid: int | tuple[int, int]) -> Tensor:
     """
     checks.check_saliency(saliency)
     rows, columns = checks.grid_pair(grid, saliency.shape[1], saliency.shape[2])
+    if (pooled := pool_in_one_pass(saliency, rows, columns)) is not None:
+        return pooled
     if checks.values_checked(saliency) and (lowest := float(saliency.amin())) < 0:
         checks.fail("saliency", "values >= 0", f"{lowest:g}")
-    values = saliency if saliency.dtype == torch.float64 else saliency.float()
-    # Maps near 1e-30 or 1e30 are as good as any: with the peak at 1 no sum overflows and no mean underflows.
-    # A peak of zero, infinity or NaN puts NaN into the map, and NaN ends up in the total.
-    values = values / values.amax(dim=(1, 2), keepdim=True)
-    pooled = _block_mean(values, rows)  # [B, rows, W]; rows first, they add up as whole lines
-    pooled = _block_mean(pooled.transpose(1, 2), columns).transpose(1, 2)  # [B, rows, columns]
-    total = pooled.sum(dim=(1, 2), keepdim=True)
-    usable = torch.isfinite(total) & (total > 0)
-    return torch.where(usable, pooled / total, 1.0 / (rows * columns)).contiguous()
+    return pool_in_steps(saliency, rows, columns)
 
 
 def _without_parallel_wrapper(model: Model) -> Model:
@@ -262,20 +257,6 @@ def _channel_rms(gradient: Tensor) -> Tensor:  # [B, C, H, W] -> [B, H, W]
     peak = gradient.abs().amax(dim=(1, 2, 3), keepdim=True)
     peak = torch.where(torch.isfinite(peak) & (peak > 0), peak, 1.0)
     return ((gradient / peak).square().mean(dim=1).sqrt() * peak[:, 0]).contiguous()
-
-
-def _block_mean(values: Tensor, blocks: int) -> Tensor:  # [B, n, M] -> [B, blocks, M]
-    (batch, length, width), device = values.shape, values.device
-    shortest = length // blocks
-    if length == shortest * blocks:
-        return values.reshape(batch, blocks, shortest, width).mean(dim=2)
-    # Some blocks are one pixel longer than others. Nothing here is cached: a cached index tensor would tie
-    # CUDA graphs and inference mode to whoever came first.
-    edges = (torch.arange(blocks + 1, device=device) * length + blocks - 1).div(blocks, rounding_mode="floor")
-    start, last, size = edges[:-1], edges[1:] - 1, edges.diff()
-    total = values[:, start[:, None] + torch.arange(shortest, device=device)].sum(dim=2)
-    longer = (size > shortest)[:, None]
-    return (total + torch.where(longer, values[:, last], 0.0)) / size[:, None]
 
 
 def _neighbour_mean(values: Tensor) -> Tensor:  # 3x3, periodic

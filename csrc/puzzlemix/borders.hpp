@@ -1,0 +1,72 @@
+// Local contrast across the borders of blocks: blocks are cut into cells, and the mean colours of
+// the cells on the two sides of a border are compared.
+//
+// Only cells along borders are measured. Those of a whole row (or column) of blocks lie side by
+// side, a channel after the other, so that comparing two of these lines is one loop over memory.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace comix::puzzlemix {
+
+// One axis of the image: blocks, and equal cells inside each block.
+struct Axis {
+    std::int64_t pixels, blocks, cells;  // cells per block
+    std::vector<std::int64_t> starts;    // [blocks * cells + 1] first pixel of each cell
+
+    Axis(std::int64_t n, std::int64_t g, std::int64_t neighbour_size);
+    std::int64_t length() const { return blocks * cells; }
+    // First pixel of cell k of the axis.
+    std::int64_t start(std::int64_t k) const { return starts[static_cast<std::size_t>(k)]; }
+};
+
+class Borders {
+  public:
+    Borders(Axis rows, Axis columns, std::int64_t channels);
+
+    // What `measure` writes for one image, in doubles.
+    std::int64_t size() const {
+        return 2 * (rows_.blocks * row_line_ + columns_.blocks * column_line_);
+    }
+    // What the functions below need to work in, in doubles.
+    std::int64_t scratch_size() const;
+
+    // Mean colours, times `deviation` [C], of the cells along all borders of an image [C, H, W].
+    template <class T>
+    void measure(const T* image, const double* deviation, double* lines, double* scratch) const;
+
+    // Contrast [gw] between the blocks of row r and those below them, [gh] between the blocks of
+    // column c and those right of them: the mean over cells and channels of the absolute
+    // difference. `first` and `second`: what was measured of the image above or left, and of the
+    // other one.
+    void below(std::int64_t r, const double* first, const double* second, double* contrast,
+               double* scratch) const;
+    void right_of(std::int64_t c, const double* first, const double* second, double* contrast,
+                  double* scratch) const;
+
+  private:
+    // Cells of block row r along its upper (side 0) or lower (1) border: [C, gw * cells].
+    std::int64_t row_line(std::int64_t r, int side) const { return (2 * r + side) * row_line_; }
+    // Cells of block column c along its left (0) or right (1) border: [C, gh * cells].
+    std::int64_t column_line(std::int64_t c, int side) const {
+        return 2 * rows_.blocks * row_line_ + (2 * c + side) * column_line_;
+    }
+    template <class T>
+    void measure_row(const T* plane, std::int64_t k, double factor, std::int64_t channel,
+                     double* lines, double* scratch) const;
+    template <class T>
+    void measure_inner(const T* plane, std::int64_t k, double factor, std::int64_t channel,
+                       double* lines) const;
+    void contrast(const double* first, const double* second, const Axis& along, double* contrast,
+                  double* scratch) const;
+
+    Axis rows_, columns_;
+    std::int64_t channels_;
+    std::int64_t row_line_, column_line_;  // sizes of one line
+};
+
+extern template void Borders::measure(const float*, const double*, double*, double*) const;
+extern template void Borders::measure(const double*, const double*, double*, double*) const;
+
+}  // namespace comix::puzzlemix

@@ -1,0 +1,21 @@
+// Block saliency: the mean of every block of a map, scaled so that the blocks of a map sum to 1.
+// Source: Kim, Choo & Song, "Puzzle Mix", ICML 2020, section 4.
+#pragma once
+
+#include <cstdint>
+
+namespace comix::puzzlemix {
+
+// maps [B, H, W] -> pooled [B, gh, gw]; sums are formed in double. A map that is all zero or holds
+// NaN or an infinity becomes uniform. False when there is a value below 0; pooled is then of no
+// use.
+template <class T>
+bool pool(const T* maps, std::int64_t batch, std::int64_t height, std::int64_t width,
+          std::int64_t grid_height, std::int64_t grid_width, T* pooled, int threads);
+
+extern template bool pool(const float*, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
+                          std::int64_t, float*, int);
+extern template bool pool(const double*, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
+                          std::int64_t, double*, int);
+
+}  // namespace comix::puzzlemix
