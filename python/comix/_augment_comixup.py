@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from comix import _checks as checks
@@ -27,15 +28,18 @@ def salient_distance(saliency: torch.Tensor) -> torch.Tensor:
     native.require_cpu(saliency, "saliency")
     height, width = saliency.shape[-2:]
     maps = saliency if saliency.dtype in (torch.float32, torch.float64) else saliency.to(torch.float32)
-    spots = torch.empty(*saliency.shape[:-2], 2, dtype=torch.int64)
+    spots = np.empty((*saliency.shape[:-2], 2), np.int64)
     native.core.salient_spots(
         native.array(maps.reshape(-1, height, width).contiguous()),
         min(_WINDOW, height),
         min(_WINDOW, width),
         native.threads(),
-        native.array(spots.view(-1, 2)),
+        spots.reshape(-1, 2),
     )
-    return (spots[..., :, None, :] - spots[..., None, :, :]).abs().sum(-1).to(torch.float64)
+    # Small arrays: NumPy's calls cost a fraction of torch's.
+    y, x = spots[..., 0].astype(np.float64), spots[..., 1].astype(np.float64)
+    rows, columns = y[..., :, None] - y[..., None, :], x[..., :, None] - x[..., None, :]
+    return torch.from_numpy(np.abs(rows) + np.abs(columns))
 
 
 def compatibility_of(distance: torch.Tensor, omega: float) -> torch.Tensor:
@@ -49,10 +53,11 @@ def compatibility_of(distance: torch.Tensor, omega: float) -> torch.Tensor:
         float64 ``[P, n, n]``.
     """
     n = distance.shape[-1]
-    eye = torch.eye(n, dtype=torch.float64, device=distance.device).expand_as(distance)
-    total = distance.sum((1, 2), keepdim=True)
-    far = n * distance / total.clamp_min(torch.finfo(torch.float64).tiny)
-    return torch.where(total > 0, (1 - omega) * eye + omega * far, eye)
+    eye = np.eye(n)
+    far = native.array(distance)
+    total = far.sum((1, 2), keepdims=True)
+    matrix = (1 - omega) * eye + omega * (n * far / np.maximum(total, np.finfo(np.float64).tiny))
+    return torch.from_numpy(np.where(total > 0, matrix, eye))
 
 
 class CoMixup(Mixer):
@@ -146,12 +151,12 @@ class CoMixup(Mixer):
             ``[P, restarts, n, gh, gw]``.
         """
         shape = (self.restarts, n, *grid)
-        priors, starts = [], []
+        shares, starts = [], []
         for _ in range(partitions):
-            shares = draw_dirichlet(n, self.alpha, self.generator)
-            priors.append(-self.eta / (grid[0] * grid[1]) * torch.log(shares + _PRIOR_EPS))
+            shares.append(draw_dirichlet(n, self.alpha, self.generator).numpy())
             starts.append(torch.randint(0, n, shape, generator=self.generator))
-        return torch.stack(priors), torch.stack(starts)
+        prior = -self.eta / (grid[0] * grid[1]) * np.log(np.stack(shares) + _PRIOR_EPS)
+        return torch.from_numpy(prior), torch.stack(starts)
 
     def labels(self, saliency: torch.Tensor) -> torch.Tensor:
         """Label the blocks of every output with inputs of the batch; draws from the generator.
@@ -171,7 +176,7 @@ class CoMixup(Mixer):
             if begin == end:
                 continue
             part = blocks[begin:end].view(-1, n, gh, gw)
-            prior, init = (drawn.to(part.device) for drawn in self.draw(part.shape[0], n, (gh, gw)))
+            prior, init = self.draw(part.shape[0], n, (gh, gw))
             maps = saliency[begin:end].reshape(-1, n, *saliency.shape[1:])
             distance = salient_distance(maps)
             labels = comixup_labels(
@@ -184,9 +189,9 @@ class CoMixup(Mixer):
                 sweeps=self.sweeps,
                 threshold=self.threshold,
             )
-            first = torch.arange(begin, end, n, device=part.device).view(-1, 1, 1, 1, 1)
-            results.append((labels + first).flatten(0, 1))
-        return torch.cat(results)
+            labels += torch.arange(begin, end, n).view(-1, 1, 1, 1, 1)
+            results.append(labels.flatten(0, 1))
+        return results[0] if len(results) == 1 else torch.cat(results)
 
     def _plan_batch(self, images: torch.Tensor, saliency: torch.Tensor) -> MixPlan:
         return MixPlan.from_labels(self.labels(saliency))
