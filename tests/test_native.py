@@ -76,6 +76,51 @@ def mix_transpose_arguments() -> dict[str, Any]:
     return arguments
 
 
+def plan_outputs(outputs: int) -> dict[str, Any]:
+    shape = (outputs, 2, 2, 2)
+    return {
+        "source": np.full(shape, -1),
+        "block": np.full(shape, -1),
+        "weight": np.full(shape, -1, np.float32),
+    }
+
+
+def plan_largest_source_arguments() -> dict[str, Any]:
+    mix = mix_arguments()
+    return {**{name: mix[name] for name in ("source", "block", "weight")}, "tolerance": 1e-4}
+
+
+def plan_from_labels_arguments() -> dict[str, Any]:
+    return {"labels": RNG.integers(0, 4, (2, 3, 2, 2, 2)), "n_inputs": 4, **plan_outputs(6)}
+
+
+def plan_from_mask_arguments() -> dict[str, Any]:
+    return {
+        "mask": RNG.random((P, 2, 2)).astype(np.float32),
+        "index": np.array([1, 2, 0]),
+        "plan_own": RNG.integers(0, 4, (P, 2, 2)),
+        "plan_partner": RNG.integers(0, 4, (P, 2, 2)),
+        **plan_outputs(P),
+    }
+
+
+def plan_ratio_arguments() -> dict[str, Any]:
+    mix = mix_arguments()
+    return {"source": mix["source"], "weight": mix["weight"], "ratio": np.zeros((2, P), np.float32)}
+
+
+def mix_targets_arguments() -> dict[str, Any]:
+    mix = mix_arguments()
+    targets = RNG.random((P, 5)).astype(np.float32)
+    mixed = np.zeros((2, 5), np.float32)
+    return {"source": mix["source"], "weight": mix["weight"], "targets": targets, "mixed": mixed}
+
+
+def pool_saliency_arguments() -> dict[str, Any]:
+    saliency = RNG.random((P, 6, 7)).astype(np.float32)
+    return {"saliency": saliency, "threads": 2, "pooled": np.zeros((P, 2, 3), np.float32)}
+
+
 def puzzlemix_energy_arguments() -> dict[str, Any]:
     return {
         "images": RNG.random((P, 3, 8, 8)).astype(np.float32),
@@ -131,6 +176,12 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
     "transport_cost": transport_cost_arguments,
     "mix": mix_arguments,
     "mix_transpose": mix_transpose_arguments,
+    "plan_largest_source": plan_largest_source_arguments,
+    "plan_from_labels": plan_from_labels_arguments,
+    "plan_from_mask": plan_from_mask_arguments,
+    "plan_ratio": plan_ratio_arguments,
+    "mix_targets": mix_targets_arguments,
+    "pool_saliency": pool_saliency_arguments,
     "puzzlemix_energy": puzzlemix_energy_arguments,
     "salient_spots": salient_spots_arguments,
     "comixup_labels": comixup_labels_arguments,
@@ -143,6 +194,12 @@ OUTPUTS = {
     "transport_cost": ["cost"],
     "mix": ["mixed"],
     "mix_transpose": ["images"],
+    "plan_largest_source": [],
+    "plan_from_labels": ["source", "block", "weight"],
+    "plan_from_mask": ["source", "block", "weight"],
+    "plan_ratio": ["ratio"],
+    "mix_targets": ["mixed"],
+    "pool_saliency": ["pooled"],
     "puzzlemix_energy": ["unary", "weight_v", "weight_h"],
     "salient_spots": ["spots"],
     "comixup_labels": ["labels"],
@@ -154,6 +211,8 @@ INDICES = {
     "transport_cost": {"plan": H * W},
     "mix": {"source": P, "block": 4},
     "mix_transpose": {"source": P, "block": 4},
+    "plan_ratio": {"source": P},
+    "mix_targets": {"source": P},
     "puzzlemix_energy": {"index": P},
     "comixup_labels": {"init": 4},
     "comixup_objective": {"labels": 4},
@@ -173,16 +232,25 @@ IMAGES = {  # of any dtype, in sizes that other arguments must fit
     ("mix_transpose", "mixed"),
     ("puzzlemix_energy", "images"),
     ("salient_spots", "saliency"),
+    ("pool_saliency", "saliency"),
+    ("pool_saliency", "pooled"),
 }
 MAPS = {(n, k) for n in ("transport_plan", "transport_cost") for k in ("saliency", "mask")}  # floats
-COUNTS = {("comixup_labels", "init"), ("comixup_objective", "labels")}  # say how many outputs there are
+COUNTS = {  # say how many outputs or inputs there are
+    ("comixup_labels", "init"),
+    ("comixup_objective", "labels"),
+    ("plan_ratio", "ratio"),
+    ("mix_targets", "targets"),
+}
+OPTIONAL = {"compatibility", "plan_own", "plan_partner"}
+VERDICTS = {"all_finite", "all_within"}  # on arrays of any shape; tests/test_values.py
 
 
 @pytest.mark.parametrize("name", list(CALLS))
 def test_every_solver_is_tried(name: str) -> None:
     getattr(_core, name)(**CALLS[name]())
     public = {n for n in dir(_core) if not n.startswith("_")}
-    assert public == {*CALLS, "build_info"}
+    assert public == {*CALLS, *VERDICTS, "build_info"}
 
 
 @pytest.mark.parametrize(("name", "key"), ARRAYS)
@@ -196,7 +264,7 @@ def test_arrays_of_another_dtype_or_no_arrays(name: str, key: str) -> None:
         with pytest.raises(REFUSED):
             getattr(_core, name)(**{**CALLS[name](), key: value.astype(dtype)})
     for other in (None, "x", [1.0], value.tolist(), {}):
-        if other is None and (key == "compatibility" or (name, key) == ("grid_cut", "init")):
+        if other is None and (key in OPTIONAL or (name, key) == ("grid_cut", "init")):
             continue  # optional
         with pytest.raises(REFUSED):
             getattr(_core, name)(**{**CALLS[name](), key: other})

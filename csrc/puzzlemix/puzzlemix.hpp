@@ -22,8 +22,8 @@ struct Terms {
     const double* prior = nullptr;        // [B, L] per block, already weighted
     const double* deviation = nullptr;    // [C] standard deviation the images were divided by
     double beta = 0, gamma = 0;           // beta already divided for the grid
-    double rounding = 0;                  // edge weights between minus this and 0 become 0
     std::int64_t neighbour_size = 4;      // pixels per side of the cells compared across a border
+    double rounding = 0;                  // edge weights between minus this and 0 become 0
 };
 
 // unary [B, gh, gw, L], weight_v [B, gh-1, gw], weight_h [B, gh, gw-1]. T: float or double. False,

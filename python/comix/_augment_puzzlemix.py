@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from comix import _checks as checks
+from comix import _native as native
 from comix._mixers import Mixer, check_generator, draw_dirichlet
 from comix.mixing import MixPlan
 from comix.puzzlemix import mask_and_blocks
@@ -146,11 +148,13 @@ class PuzzleMix(Mixer):
         if fine != [1, 1]:
             mask = mask.repeat_interleave(fine[0], 1).repeat_interleave(fine[1], 2)
             blocks = pool_saliency(saliency, (mask.shape[1], mask.shape[2]))
-        # Own images and partners in one batch of problems.
-        saliencies = torch.cat((blocks, blocks[index]))
-        own, partner = transport_plan(saliencies, torch.cat((mask, 1 - mask)), eps=self.transport_eps).chunk(
-            2
-        )
+        # Own images and partners in one batch of problems. NumPy builds it: torch hands indexing and
+        # conversions of this size to threads, which costs more than the work.
+        own_saliency, shown = native.array(blocks).astype(np.float64), mask.numpy()
+        saliencies = np.concatenate((own_saliency, own_saliency[np.asarray(index)]))
+        masks = np.concatenate((shown, 1 - shown)).astype(np.float64)
+        plans = transport_plan(saliencies, masks, eps=self.transport_eps)
+        own, partner = torch.from_numpy(plans).chunk(2)
         return MixPlan.from_mask(mask, index, own, partner)
 
     def _refinement(self, block: int) -> int:

@@ -91,7 +91,7 @@ class _MixTranspose(torch.autograd.Function):
 
 def largest_source(entries: Entries, tolerance: float) -> int:
     """The largest source of a plan on the CPU; -1 when a value is out of range (weights: by tolerance)."""
-    return native.core.plan_largest_source(*_arrays(entries), tolerance)
+    return native.core.plan_largest_source(*_arrays(entries), tolerance=tolerance)
 
 
 def entries_from_labels(labels: torch.Tensor, n_inputs: int) -> Entries | None:
@@ -133,7 +133,7 @@ def entries_from_mask(
 def ratio_kernel(source: torch.Tensor, weight: torch.Tensor, n_inputs: int) -> torch.Tensor:
     """Share of every input in every output, float32 ``[B_out, n_inputs]``; on the CPU."""
     ratio = torch.empty(source.shape[0], n_inputs, dtype=torch.float32)
-    native.core.plan_ratio(*_arrays((source, weight)), ratio.numpy())
+    native.core.plan_ratio(*_arrays((source, weight)), ratio=ratio.numpy())
     return ratio
 
 
@@ -144,7 +144,7 @@ def targets_kernel(source: torch.Tensor, weight: torch.Tensor, soft: torch.Tenso
     this small cost more than its arithmetic.
     """
     mixed = torch.empty(source.shape[0], soft.shape[1], dtype=torch.float32)
-    native.core.mix_targets(*_arrays((source, weight, soft)), mixed.numpy())
+    native.core.mix_targets(*_arrays((source, weight, soft)), mixed=mixed.numpy())
     return mixed
 
 

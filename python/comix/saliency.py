@@ -186,7 +186,7 @@ def pool_saliency(saliency: Tensor, grid: int | tuple[int, int]) -> Tensor:
     rows, columns = checks.grid_pair(grid, saliency.shape[1], saliency.shape[2])
     if (pooled := pool_in_one_pass(saliency, rows, columns)) is not None:
         return pooled
-    if checks.values_checked(saliency) and (lowest := float(saliency.amin())) < 0:
+    if checks.values_checked(saliency) and (lowest := float(saliency.detach().amin())) < 0:
         checks.fail("saliency", "values >= 0", f"{lowest:g}")
     return pool_in_steps(saliency, rows, columns)
 

@@ -1,4 +1,5 @@
 // The mixing kernel and its transpose against loops over single pixels.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -10,6 +11,7 @@
 #include "base/half.hpp"
 #include "doctest.h"
 #include "mixing/mixing.hpp"
+#include "mixing/plans.hpp"
 
 using namespace comix;
 using namespace comix::mixing;
@@ -397,4 +399,54 @@ TEST_CASE("indices out of range are named") {
         CHECK(text(0, -9) == "block: expected values in 0..5, got -9");
     }
     CHECK_NOTHROW((Maps{0, 2, 3, {}, {}, {}}).view().check(0));  // nothing to check
+}
+
+TEST_CASE("shares and mixed targets against a matrix of shares") {
+    std::mt19937 random(39);
+    constexpr std::int64_t inputs = 5, outputs = 4, classes = 3;
+    for (const auto kind : {Kind::whole, Kind::blended, Kind::any}) {
+        const Maps maps = random_maps(random, outputs, 3, 2, inputs, kind, true);
+        const auto targets = random_images<float>(random, inputs * classes);
+        std::vector<double> share(at(outputs * inputs), 0.0);
+        for (std::int64_t e = 0; e < maps.entries(); ++e)
+            share[at(e / 12 * inputs + maps.source[at(e)])] +=
+                static_cast<double>(maps.weight[at(e)]) / 6;
+        std::vector<float> ratios(share.size(), 7.0F), mixed(at(outputs * classes), 7.0F);
+        ratio(maps.view(), inputs, ratios.data());
+        mix_targets(maps.view(), inputs, classes, targets.data(), mixed.data());
+        for (std::size_t k = 0; k < share.size(); ++k)
+            CHECK(static_cast<double>(ratios[k]) == doctest::Approx(share[k]).epsilon(1e-6));
+        for (std::int64_t o = 0; o < outputs; ++o) {
+            for (std::int64_t k = 0; k < classes; ++k) {
+                double expected = 0;
+                for (std::int64_t i = 0; i < inputs; ++i)
+                    expected += share[at(o * inputs + i)] *
+                                static_cast<double>(targets[at(i * classes + k)]);
+                CHECK(std::abs(static_cast<double>(mixed[at(o * classes + k)]) - expected) < 1e-5);
+            }
+        }
+    }
+}
+
+TEST_CASE("largest_source is negative for every kind of bad plan") {
+    std::mt19937 random(40);
+    const Maps good = random_maps(random, 2, 2, 3, 9, Kind::any, true);
+    const auto judge = [](const Maps& maps) { return largest_source(maps.view(), 1e-4); };
+    CHECK(judge(good) == *std::max_element(good.source.begin(), good.source.end()));
+    for (const std::size_t e : {std::size_t{0}, good.source.size() - 1}) {
+        for (const std::int64_t bad :
+             {std::int64_t{-1}, kLargestSource + 1, INT64_MAX, INT64_MIN}) {
+            Maps maps = good;
+            maps.source[e] = bad;
+            CHECK(judge(maps) == -1);
+            maps = good;
+            maps.block[e] = bad == -1 ? 6 : bad;
+            CHECK(judge(maps) == -1);
+        }
+        for (const float bad : {-0.1F, 1.1F, std::nanf(""), good.weight[e] > 0.5F ? 0.3F : 0.9F}) {
+            Maps maps = good;
+            maps.weight[e] = bad;
+            CHECK(judge(maps) == -1);
+        }
+    }
 }

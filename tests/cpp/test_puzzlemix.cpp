@@ -2,11 +2,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <numeric>
 #include <random>
 #include <vector>
 
 #include "doctest.h"
+#include "puzzlemix/pool.hpp"
 #include "puzzlemix/puzzlemix.hpp"
 
 using namespace comix::puzzlemix;
@@ -20,7 +22,7 @@ std::size_t at(std::int64_t index) {
 struct Case {
     std::int64_t batch = 3, channels = 3, height = 12, width = 12, grid_height = 3, grid_width = 3;
     std::int64_t labels = 2, neighbour_size = 4;
-    double beta = 0.3, gamma = 0.7;
+    double beta = 0.3, gamma = 0.7, rounding = 0;
     std::vector<double> images, saliency, prior, deviation;
     std::vector<std::int64_t> index;
 
@@ -28,7 +30,7 @@ struct Case {
     Terms terms() const {
         return {batch,  channels,        height,       width,        grid_height,      grid_width,
                 labels, saliency.data(), index.data(), prior.data(), deviation.data(), beta,
-                gamma,  neighbour_size};
+                gamma,  neighbour_size,  rounding};
     }
 };
 
@@ -312,5 +314,81 @@ TEST_CASE("images in 0..1 and gamma <= 1: no negative weight") {
         const Energy e = compute<float>(c, 1);
         for (const double w : e.weight_v) CHECK((w >= 0 && w <= 2 * c.beta));
         for (const double w : e.weight_h) CHECK((w >= 0 && w <= 2 * c.beta));
+    }
+}
+
+TEST_CASE("edge weights just below zero become zero, others stay") {
+    std::mt19937 random(77);
+    Case c;
+    c.gamma = 200;  // many negative weights
+    fill(c, random);
+    const Energy plain = compute<double>(c, 1);
+    std::vector<double> negative;
+    for (const double w : plain.weight_v)
+        if (w < 0) negative.push_back(w);
+    REQUIRE(negative.size() >= 2);
+    std::sort(negative.begin(), negative.end());
+    c.rounding = -(negative[0] + negative[1]) / 2;  // below the largest magnitude only
+    const Energy rounded = compute<double>(c, 1);
+    CHECK(rounded.unary == plain.unary);
+    for (std::size_t k = 0; k < plain.weight_v.size(); ++k) {
+        const double w = plain.weight_v[k];
+        CHECK(rounded.weight_v[k] == (w < 0 && w > -c.rounding ? 0.0 : w));
+    }
+}
+
+TEST_CASE("pixels that are no number are reported, wherever they are") {
+    std::mt19937 random(78);
+    for (const double gamma : {0.0, 0.5}) {
+        Case c;
+        c.gamma = gamma;
+        fill(c, random);
+        std::vector<double> unary(at(c.batch * c.blocks() * c.labels)), v(at(c.batch * 6)), h(v);
+        const auto finite = [&] {
+            return energy(c.terms(), c.images.data(), unary.data(), v.data(), h.data(), 2);
+        };
+        CHECK(finite());
+        for (const double bad :
+             {std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
+            for (const std::size_t where :
+                 {std::size_t{0}, c.images.size() / 2, c.images.size() - 1}) {
+                const double good = c.images[where];
+                c.images[where] = bad;
+                CHECK(!finite());
+                c.images[where] = good;
+            }
+        }
+        CHECK(finite());
+    }
+}
+
+TEST_CASE("block saliency: the mean of every block, each map sums to 1") {
+    std::mt19937 random(79);
+    const std::int64_t sizes[][4] = {
+        {8, 8, 4, 4}, {17, 23, 3, 5}, {1, 9, 1, 9}, {9, 1, 2, 1}, {13, 40, 13, 3}};
+    for (const auto& [height, width, gh, gw] : sizes) {
+        const std::int64_t batch = 3, pixels = height * width, blocks = gh * gw;
+        std::vector<float> maps(at(batch * pixels)), pooled(at(batch * blocks));
+        for (auto& value : maps) value = std::uniform_real_distribution<float>(0, 1)(random);
+        for (const int threads : {1, 3}) {
+            CHECK(pool(maps.data(), batch, height, width, gh, gw, pooled.data(), threads));
+            for (std::int64_t b = 0; b < batch; ++b) {
+                std::vector<double> sum(at(blocks), 0.0), count(at(blocks), 0.0);
+                for (std::int64_t y = 0; y < height; ++y) {
+                    for (std::int64_t x = 0; x < width; ++x) {
+                        const std::size_t p = at(y * gh / height * gw + x * gw / width);
+                        sum[p] += static_cast<double>(maps[at(b * pixels + y * width + x)]);
+                        count[p] += 1;
+                    }
+                }
+                double total = 0;
+                for (std::size_t p = 0; p < sum.size(); ++p) total += sum[p] / count[p];
+                for (std::size_t p = 0; p < sum.size(); ++p)
+                    CHECK(static_cast<double>(pooled[at(b * blocks) + p]) ==
+                          doctest::Approx(sum[p] / count[p] / total).epsilon(1e-6));
+            }
+        }
+        maps.back() = -1e-30F;
+        CHECK(!pool(maps.data(), batch, height, width, gh, gw, pooled.data(), 2));
     }
 }
