@@ -46,8 +46,8 @@ std::int64_t largest_source(const Indices& source, const Indices& block, const W
     return mixing::largest_source(plan_of(source, &block, weight), tolerance);
 }
 
-bool from_labels(const Indices& labels, std::int64_t inputs, Indices source, Indices block,
-                 Weights weight) {
+std::int64_t from_labels(const Indices& labels, std::int64_t inputs, Indices source, Indices block,
+                         Weights weight) {
     const auto labels_view = view<std::int64_t, 5>(labels, "labels");
     const auto [partitions, outputs, height, width, two] = labels_view.shape;
     require(two == 2 && inputs >= 1 && inputs <= mixing::kLargestSource + 1,

@@ -11,8 +11,8 @@ template <class T>
 bool puzzlemix_energy(const Array<T>& images, const Array<double>& saliency,
                       const Array<std::int64_t>& index, const Array<double>& prior,
                       const Array<double>& deviation, double beta, double gamma,
-                      std::int64_t neighbour_size, double rounding, int threads, Array<double> unary,
-                      Array<double> weight_v, Array<double> weight_h) {
+                      std::int64_t neighbour_size, double rounding, int threads,
+                      Array<double> unary, Array<double> weight_v, Array<double> weight_h) {
     const auto images_view = view<T, 4>(images, "images");
     const auto saliency_view = view<double, 3>(saliency, "saliency");
     const auto index_view = view<std::int64_t, 1>(index, "index");
@@ -80,8 +80,9 @@ void define(py::module_& module) {
     using py::arg;
     module.def("puzzlemix_energy", &puzzlemix_energy<T>, arg("images").noconvert(),
                arg("saliency").noconvert(), arg("index").noconvert(), arg("prior").noconvert(),
-               arg("std").noconvert(), arg("beta"), arg("gamma"), arg("neigh_size"), arg("rounding"), arg("threads"),
-               arg("unary").noconvert(), arg("weight_v").noconvert(), arg("weight_h").noconvert());
+               arg("std").noconvert(), arg("beta"), arg("gamma"), arg("neigh_size"),
+               arg("rounding"), arg("threads"), arg("unary").noconvert(),
+               arg("weight_v").noconvert(), arg("weight_h").noconvert());
     module.def("pool_saliency", &pool_saliency<T>, arg("saliency").noconvert(), arg("threads"),
                arg("pooled").noconvert());
 }

@@ -22,14 +22,23 @@ class Shares {
         const std::int64_t entries = plan_.height * plan_.width * 2;
         double total = 0;
         present_.clear();
-        for (std::int64_t e = o * entries; e < (o + 1) * entries; ++e) {
-            const double weight = plan_.weight[e];
-            if (weight == 0) continue;
-            double& share = share_[static_cast<std::size_t>(plan_.source[e])];
-            if (share == 0) present_.push_back(plan_.source[e]);
-            share += weight;
-            total += weight;
+        // Neighbouring blocks often show the same two inputs: weights add up in registers.
+        std::int64_t first = -1, second = -1;
+        double first_run = 0, second_run = 0;
+        for (std::int64_t e = o * entries; e < (o + 1) * entries; e += 2) {
+            if (plan_.source[e] != first || plan_.source[e + 1] != second) {
+                add(first, first_run);
+                add(second, second_run);
+                first = plan_.source[e];
+                second = plan_.source[e + 1];
+                first_run = second_run = 0;
+            }
+            first_run += plan_.weight[e];
+            second_run += plan_.weight[e + 1];
         }
+        add(first, first_run);
+        add(second, second_run);
+        for (const std::int64_t input : present_) total += share_[static_cast<std::size_t>(input)];
         std::sort(present_.begin(), present_.end());
         for (const std::int64_t input : present_) {
             double& share = share_[static_cast<std::size_t>(input)];
@@ -39,6 +48,13 @@ class Shares {
     }
 
   private:
+    void add(std::int64_t input, double weight) {
+        if (weight == 0) return;
+        double& share = share_[static_cast<std::size_t>(input)];
+        if (share == 0) present_.push_back(input);
+        share += weight;
+    }
+
     const Plan& plan_;
     std::vector<double> share_;  // [inputs], zero between calls
     std::vector<std::int64_t> present_;
@@ -65,9 +81,10 @@ std::int64_t largest_source(const Plan& plan, double tolerance) {
     return fine ? largest : -1;
 }
 
-bool from_labels(const std::int64_t* labels, std::int64_t partitions, std::int64_t outputs,
-                 std::int64_t blocks, std::int64_t inputs, const PlanOutput& plan) {
+std::int64_t from_labels(const std::int64_t* labels, std::int64_t partitions, std::int64_t outputs,
+                         std::int64_t blocks, std::int64_t inputs, const PlanOutput& plan) {
     std::uint64_t signs = 0;
+    std::int64_t largest = 0;
     std::int64_t e = 0;
     for (std::int64_t p = 0; p < partitions; ++p) {
         for (std::int64_t o = 0; o < outputs; ++o) {
@@ -75,13 +92,14 @@ bool from_labels(const std::int64_t* labels, std::int64_t partitions, std::int64
                 for (int k = 0; k < 2; ++k, ++e) {
                     signs |= sign_outside(labels[e], 0, inputs - 1);
                     plan.source[e] = labels[e] + p * inputs;
+                    largest = std::max(largest, plan.source[e]);
                     plan.block[e] = b;
                     plan.weight[e] = 0.5F;
                 }
             }
         }
     }
-    return signs >> 63 == 0;
+    return signs >> 63 == 0 && largest <= kLargestSource ? largest : -1;
 }
 
 bool from_mask(const float* mask, const std::int64_t* index, const std::int64_t* own,

@@ -25,9 +25,9 @@ struct PlanOutput {
 std::int64_t largest_source(const Plan& plan, double tolerance);
 
 // Labels [P, m, blocks, 2], counting inputs inside each partition; nothing moves, two inputs share
-// a block half and half. False unless all labels lie in 0..inputs-1.
-bool from_labels(const std::int64_t* labels, std::int64_t partitions, std::int64_t outputs,
-                 std::int64_t blocks, std::int64_t inputs, const PlanOutput& plan);
+// a block half and half. Returns the largest source; -1 unless all labels lie in 0..inputs-1.
+std::int64_t from_labels(const std::int64_t* labels, std::int64_t partitions, std::int64_t outputs,
+                         std::int64_t blocks, std::int64_t inputs, const PlanOutput& plan);
 
 // mask [B, blocks], the weight of the own image; index [B], the partners; the blocks that land at
 // each position [B, blocks], or null: nothing moves. False unless the mask lies in 0..1, partners

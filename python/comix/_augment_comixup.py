@@ -7,7 +7,7 @@ import torch
 
 from comix import _checks as checks
 from comix import _native as native
-from comix._mixers import Mixer, check_generator, draw_dirichlet
+from comix._mixers import Mixer, check_generator, draw_dirichlet, draw_gamma
 from comix.comixup import THRESHOLDS, comixup_labels
 from comix.mixing import MixPlan
 from comix.saliency import pool_saliency
@@ -152,10 +152,17 @@ class CoMixup(Mixer):
         """
         shape = (self.restarts, n, *grid)
         shares, starts = [], []
+        alphas = torch.full((n,), self.alpha, dtype=torch.float64)
+        plain = self.alpha >= 1  # then all partitions are normalised at once, below
         for _ in range(partitions):
-            shares.append(draw_dirichlet(n, self.alpha, self.generator).numpy())
+            shares.append(
+                draw_gamma(alphas, self.generator) if plain else draw_dirichlet(n, self.alpha, self.generator)
+            )
             starts.append(torch.randint(0, n, shape, generator=self.generator))
-        prior = -self.eta / (grid[0] * grid[1]) * np.log(np.stack(shares) + _PRIOR_EPS)
+        share = torch.stack(shares)
+        if plain:
+            share /= share.sum(1, keepdim=True)
+        prior = -self.eta / (grid[0] * grid[1]) * np.log(share.numpy() + _PRIOR_EPS)
         return torch.from_numpy(prior), torch.stack(starts)
 
     def labels(self, saliency: torch.Tensor) -> torch.Tensor:

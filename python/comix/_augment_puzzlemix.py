@@ -154,7 +154,7 @@ class PuzzleMix(Mixer):
         saliencies = np.concatenate((own_saliency, own_saliency[np.asarray(index)]))
         masks = np.concatenate((shown, 1 - shown)).astype(np.float64)
         plans = transport_plan(saliencies, masks, eps=self.transport_eps)
-        own, partner = torch.from_numpy(plans).chunk(2)
+        own, partner = (torch.from_numpy(plan) for plan in (plans[: len(mask)], plans[len(mask) :]))
         return MixPlan.from_mask(mask, index, own, partner)
 
     def _refinement(self, block: int) -> int:

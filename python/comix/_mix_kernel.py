@@ -91,26 +91,28 @@ class _MixTranspose(torch.autograd.Function):
 
 def largest_source(entries: Entries, tolerance: float) -> int:
     """The largest source of a plan on the CPU; -1 when a value is out of range (weights: by tolerance)."""
-    return native.core.plan_largest_source(*_arrays(entries), tolerance=tolerance)
+    source, block, weight = _arrays(entries)
+    return native.core.plan_largest_source(source, block, weight, tolerance)
 
 
-def entries_from_labels(labels: torch.Tensor, n_inputs: int) -> Entries | None:
-    """Entries of labels ``[P, m, gh, gw, 2]`` (``[B_out, gh, gw, 2]``: one partition) counting n_inputs each.
+def entries_from_labels(labels: torch.Tensor, n_inputs: int) -> tuple[Entries, int] | None:
+    """Entries and largest source of labels ``[P, m, gh, gw, 2]``, partitions of n_inputs inputs each.
 
-    None when a label is out of range, or the labels are not on the CPU.
+    ``[B_out, gh, gw, 2]`` is one partition. None when a label is out of range, or they are not on the CPU.
     """
     if labels.device.type != "cpu" or n_inputs > 2**31:
         return None
     grouped = labels if labels.ndim == 5 else labels.unsqueeze(0)
     entries = _new_entries(labels.shape[:-3].numel(), labels.shape[-3], labels.shape[-2])
     array = native.array(grouped.contiguous())
-    return entries if native.core.plan_from_labels(array, n_inputs, *_arrays(entries)) else None
+    largest = native.core.plan_from_labels(array, n_inputs, *_arrays(entries))
+    return None if largest < 0 else (entries, largest)
 
 
 def entries_from_mask(
     mask: torch.Tensor, index: torch.Tensor, plan_own: Any, plan_partner: Any
-) -> Entries | None:
-    """Entries of a mask ``[B, gh, gw]`` and moved blocks (any object: looked at here).
+) -> tuple[Entries, int] | None:
+    """Entries and largest source of a mask ``[B, gh, gw]`` and moved blocks (any object: looked at here).
 
     None when an argument is wrong, or not of the kind that the native pass takes.
     """
@@ -127,13 +129,15 @@ def entries_from_mask(
         moved.append(plan)
     entries = _new_entries(*mask.shape)
     given = (native.array(mask.contiguous()), native.array(index), *moved)
-    return entries if native.core.plan_from_mask(*given, *_arrays(entries)) else None
+    fine = native.core.plan_from_mask(*given, *_arrays(entries))
+    return (entries, mask.shape[0] - 1) if fine else None
 
 
 def ratio_kernel(source: torch.Tensor, weight: torch.Tensor, n_inputs: int) -> torch.Tensor:
     """Share of every input in every output, float32 ``[B_out, n_inputs]``; on the CPU."""
     ratio = torch.empty(source.shape[0], n_inputs, dtype=torch.float32)
-    native.core.plan_ratio(*_arrays((source, weight)), ratio=ratio.numpy())
+    sources, weights = _arrays((source, weight))
+    native.core.plan_ratio(sources, weights, ratio.numpy())
     return ratio
 
 
@@ -144,7 +148,8 @@ def targets_kernel(source: torch.Tensor, weight: torch.Tensor, soft: torch.Tenso
     this small cost more than its arithmetic.
     """
     mixed = torch.empty(source.shape[0], soft.shape[1], dtype=torch.float32)
-    native.core.mix_targets(*_arrays((source, weight, soft)), mixed=mixed.numpy())
+    sources, weights, targets = _arrays((source, weight, soft))
+    native.core.mix_targets(sources, weights, targets, mixed.numpy())
     return mixed
 
 

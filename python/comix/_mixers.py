@@ -97,11 +97,16 @@ def check_generator(generator: Any) -> torch.Generator | None:
     return generator
 
 
+def draw_gamma(alpha: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+    """One Gamma variate for each alpha; over their sum they are a Dirichlet variate."""
+    return torch._standard_gamma(alpha, generator=generator)
+
+
 def draw_dirichlet(n: int, alpha: float, generator: torch.Generator | None) -> torch.Tensor:
     """One Dirichlet(alpha, ..., alpha) variate of length n, float64, on the CPU; alpha > 0."""
     # torch.distributions takes no generator; _standard_gamma is the sampler under it.
     if alpha >= 1:
-        gamma = torch._standard_gamma(torch.full((n,), alpha, dtype=torch.float64), generator=generator)
+        gamma = draw_gamma(torch.full((n,), alpha, dtype=torch.float64), generator)
         return gamma / gamma.sum()
     # Gamma(alpha) = Gamma(alpha + 1) U^(1/alpha) underflows for a small alpha: stay in logarithms.
     gamma = torch._standard_gamma(torch.full((n,), alpha + 1, dtype=torch.float64), generator=generator)

@@ -76,6 +76,14 @@ class MixPlan:
             self._check_values()
         self._needed = (source, _version(source), largest + 1) if largest >= 0 else None
 
+    @classmethod
+    def _of_checked(cls, entries: tuple[torch.Tensor, torch.Tensor, torch.Tensor], largest: int) -> MixPlan:
+        """A plan whose values the native code has judged while it built them."""
+        plan = cls.__new__(cls)
+        plan.source, plan.block, plan.weight = entries
+        plan._needed = (plan.source, _version(plan.source), largest + 1)
+        return plan
+
     def _check_values(self) -> None:
         source, block, weight = self.source, self.block, self.weight
         checks.check_range(source, "source", 0, 2**31 - 1)
@@ -126,9 +134,9 @@ class MixPlan:
             checks.fail("mask", "shape [B, gh, gw], none of them 0", checks.shape_of(mask))
         batch, height, width = mask.shape
         partner = check_index(index, batch, mask.device)
-        entries = entries_from_mask(mask, partner, plan_own, plan_partner)
-        if entries is not None:
-            return cls(*entries)
+        built = entries_from_mask(mask, partner, plan_own, plan_partner)
+        if built is not None:
+            return cls._of_checked(*built)
         own = torch.arange(batch, device=mask.device)
         source = torch.stack((own, partner), -1)[:, None, None, :].expand(batch, height, width, 2)
         home = torch.arange(height * width, device=mask.device).view(1, height, width).expand_as(mask)
@@ -177,9 +185,9 @@ class MixPlan:
             per_partition = checks.check_count(
                 labels.shape[1] if n_inputs is None else n_inputs, "n_inputs", 1
             )
-        entries = entries_from_labels(labels, per_partition)
-        if entries is not None:
-            return cls(*entries)
+        built = entries_from_labels(labels, per_partition)
+        if built is not None:
+            return cls._of_checked(*built)
         if labels.ndim == 5:
             checks.check_range(labels, "labels", 0, per_partition - 1)
             first = torch.arange(labels.shape[0], device=labels.device) * per_partition

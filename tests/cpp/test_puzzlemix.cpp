@@ -322,6 +322,7 @@ TEST_CASE("edge weights just below zero become zero, others stay") {
     Case c;
     c.gamma = 200;  // many negative weights
     fill(c, random);
+    c.index = {1, 2, 0};
     const Energy plain = compute<double>(c, 1);
     std::vector<double> negative;
     for (const double w : plain.weight_v)
