@@ -19,7 +19,7 @@ def mix_kernel(
     images: torch.Tensor, source: torch.Tensor, block: torch.Tensor, weight: torch.Tensor
 ) -> torch.Tensor:
     """Gather and blend blocks; arguments checked by the caller. Records a graph when images require it."""
-    entries = (source.contiguous(), block.contiguous(), weight.detach().contiguous())
+    entries = (source, block, weight.detach())
     if images.requires_grad and torch.is_grad_enabled():
         mixed: torch.Tensor = _Mix.apply(images, entries)  # type: ignore[no-untyped-call]
         return mixed
@@ -27,20 +27,22 @@ def mix_kernel(
 
 
 def _mix(images: torch.Tensor, entries: Entries) -> torch.Tensor:
-    images = images.detach()
-    channels_last = not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
-    memory_format = torch.channels_last if channels_last else torch.contiguous_format
-    images = images.contiguous(memory_format=memory_format)
     shape = (entries[0].shape[0], *images.shape[1:])
-    mixed = torch.empty(shape, dtype=images.dtype, memory_format=memory_format)
-    order = (0, 2, 3, 1) if channels_last else (0, 1, 2, 3)
-    source, block, weight = (native.array(entry) for entry in entries)
+    # Each call of torch costs as much as mixing a few small images: no view is made that is not needed.
+    channels_last = not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
+    if channels_last:
+        mixed = torch.empty(shape, dtype=images.dtype, memory_format=torch.channels_last)
+        read, written = images.detach().permute(0, 2, 3, 1), mixed.permute(0, 2, 3, 1)
+    else:
+        mixed = torch.empty(shape, dtype=images.dtype)
+        read, written = images.contiguous(), mixed
+    source, block, weight = _arrays(entries)
     native.core.mix(
         source,
         block,
         weight,
-        native.array(images.permute(order)),
-        native.array(mixed.permute(order)),
+        native.array(read),
+        native.array(written),
         str(images.dtype).removeprefix("torch."),
         channels_last,
         native.threads(),
@@ -52,7 +54,7 @@ def _mix_transpose(mixed: torch.Tensor, entries: Entries, n_inputs: int) -> torc
     # Half types add up in float32.
     dtype = mixed.dtype if mixed.dtype == torch.float64 else torch.float32
     gradient = torch.zeros((n_inputs, *mixed.shape[1:]), dtype=dtype)
-    source, block, weight = (native.array(entry) for entry in entries)
+    source, block, weight = _arrays(entries)
     native.core.mix_transpose(
         source,
         block,
