@@ -39,6 +39,18 @@ def grid_energy_arguments() -> dict[str, Any]:
     return {"labels": np.zeros((P, H, W), np.int64), **terms}
 
 
+def graph_cut_arguments() -> dict[str, Any]:
+    return {
+        "unary": RNG.random((H * W, L)),
+        "pairwise": 1.0 - np.eye(L),
+        "edges": np.array([[0, 1], [1, 2]]),
+        "weights": np.ones(2),
+        "method": "swap",
+        "max_sweeps": 0,
+        "labels": np.zeros(H * W, np.int64),
+    }
+
+
 def transport_plan_arguments() -> dict[str, Any]:
     return {
         "saliency": RNG.random((P, H, W)),
@@ -172,6 +184,7 @@ def salient_spots_arguments() -> dict[str, Any]:
 CALLS: dict[str, Callable[[], dict[str, Any]]] = {
     "grid_cut": grid_cut_arguments,
     "grid_energy": grid_energy_arguments,
+    "graph_cut": graph_cut_arguments,
     "transport_plan": transport_plan_arguments,
     "transport_cost": transport_cost_arguments,
     "mix": mix_arguments,
@@ -190,6 +203,7 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
 OUTPUTS = {
     "grid_cut": ["labels", "energy", "optimal"],
     "grid_energy": ["energy"],
+    "graph_cut": ["labels"],
     "transport_plan": ["plan"],
     "transport_cost": ["cost"],
     "mix": ["mixed"],
@@ -208,6 +222,7 @@ OUTPUTS = {
 INDICES = {
     "grid_cut": {"init": L},
     "grid_energy": {"labels": L},
+    "graph_cut": {"labels": L, "edges": H * W},
     "transport_cost": {"plan": H * W},
     "mix": {"source": P, "block": 4},
     "mix_transpose": {"source": P, "block": 4},

@@ -24,6 +24,7 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
 #endif
     module.doc() = "Compiled solvers of comix. Private: use the functions of the comix package.";
     comix::bindings::register_gridcut(module);
+    comix::bindings::register_graph(module);
     comix::bindings::register_puzzlemix(module);
     comix::bindings::register_comixup(module);
     comix::bindings::register_transport(module);

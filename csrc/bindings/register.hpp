@@ -5,6 +5,7 @@
 namespace comix::bindings {
 
 void register_gridcut(pybind11::module_& module);
+void register_graph(pybind11::module_& module);
 void register_puzzlemix(pybind11::module_& module);
 void register_comixup(pybind11::module_& module);
 void register_transport(pybind11::module_& module);

@@ -29,6 +29,15 @@ def grid_energy(
     weight_h: _Weights,
     energy: _Float,
 ) -> None: ...
+def graph_cut(
+    unary: _Float,
+    pairwise: _Float,
+    edges: _Index,
+    weights: _Float,
+    method: str,
+    max_sweeps: int,
+    labels: _Index,
+) -> float: ...
 def puzzlemix_energy(
     images: NDArray[Any],
     saliency: _Float,

@@ -1,0 +1,160 @@
+#include "gridcut/graph_cut.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/errors.hpp"
+#include "base/fixed_point.hpp"
+
+namespace comix::gridcut {
+
+namespace {
+
+// Room for what a minimum cut adds on top of one energy (problem.cpp).
+constexpr double kHeadroom = 128.0;
+
+std::size_t at(std::int64_t index) {
+    return static_cast<std::size_t>(index);
+}
+
+}  // namespace
+
+double graph_energy(const GraphProblem& problem, const std::int64_t* labels) {
+    double energy = 0;
+    for (int p = 0; p < problem.sites; ++p)
+        energy += problem.unary[std::int64_t{p} * problem.labels + labels[p]];
+    for (std::int64_t e = 0; e < problem.edges; ++e) {
+        const std::int64_t a = labels[problem.edge[2 * e]], b = labels[problem.edge[2 * e + 1]];
+        energy += problem.weight[e] * problem.pairwise[a * problem.labels + b];
+    }
+    return energy;
+}
+
+void GraphCutter::begin(const GraphProblem& problem) {
+    sites_ = problem.sites;
+    labels_ = problem.labels;
+    const std::int64_t n = sites_, l = labels_;
+    require(all_finite(problem.unary, n * l), "unary: expected finite values");
+    require(all_finite(problem.pairwise, l * l), "pairwise: expected finite values");
+    double largest = 0, magnitude = 0;
+    for (std::int64_t k = 0; k < l * l; ++k)
+        largest = std::max(largest, std::abs(problem.pairwise[k]));
+    for (std::int64_t e = 0; e < problem.edges; ++e)
+        magnitude += std::abs(problem.weight[e]) * largest;
+    for (std::int64_t p = 0; p < n; ++p) {
+        const auto [low, high] =
+            std::minmax_element(problem.unary + p * l, problem.unary + (p + 1) * l);
+        magnitude += *high - *low;
+    }
+    const FixedPoint fixed(magnitude * kHeadroom);
+    unary_.resize(at(n * l));
+    for (std::int64_t p = 0; p < n; ++p) {
+        const double* source = problem.unary + p * l;
+        const double low = *std::min_element(source, source + l);
+        for (std::int64_t k = 0; k < l; ++k) unary_[at(p * l + k)] = fixed(source[k] - low);
+    }
+    // A product is scaled once: distances come down to at most 1, weights take all the rest.
+    int exponent = 0;
+    if (largest > 0) std::frexp(largest, &exponent);
+    const PowerOfTwo to_one(-exponent), scale(exponent + fixed.shift());
+    pairwise_.resize(at(l * l));
+    for (std::int64_t k = 0; k < l * l; ++k) pairwise_[at(k)] = to_one(problem.pairwise[k]);
+    weight_.assign(at(problem.edges), 0.0);
+    edges_.clear();
+    topology_.clear(sites_);
+    for (std::int64_t e = 0; e < problem.edges; ++e) {
+        if (largest > 0) weight_[at(e)] = scale(problem.weight[e]);
+        const auto p = static_cast<int>(problem.edge[2 * e]);
+        const auto q = static_cast<int>(problem.edge[2 * e + 1]);
+        edges_.push_back({p, q});
+        topology_.add_edge(p, q);
+    }
+    topology_.finish();
+}
+
+Cost GraphCutter::pair(std::size_t edge, Label a, Label b) const {
+    return std::llrint(weight_[edge] * pairwise_[at(std::int64_t{a} * labels_ + b)]);
+}
+
+Cost GraphCutter::energy(const Label* labels) const {
+    Cost sum = 0;
+    for (int p = 0; p < sites_; ++p) sum += unary(p, labels[p]);
+    for (std::size_t e = 0; e < edges_.size(); ++e)
+        sum += pair(e, labels[edges_[e].p], labels[edges_[e].q]);
+    return sum;
+}
+
+// none + (first - none) x_p + (both - first) x_q + (first + second - none - both) (1 - x_p) x_q;
+// where the last factor is negative, a choice that is not the current one is made dearer.
+void GraphCutter::add_edge(std::size_t edge, Costs c, bool only_second_is_current) {
+    const Cost missing = c.none + c.both - c.first - c.second;
+    if (missing > 0) (only_second_is_current ? c.first : c.second) += missing;
+    flow_.add_sink_side_cost(edges_[edge].p, c.first - c.none);
+    flow_.add_sink_side_cost(edges_[edge].q, c.both - c.first);
+    flow_.add_capacity(topology_.arc(static_cast<int>(edge)), c.first + c.second - c.none - c.both,
+                       0);
+}
+
+// One expansion move; installed only when it lowers the energy.
+bool GraphCutter::expand(Label a, Label* labels) {
+    flow_.reset(topology_);
+    for (int p = 0; p < sites_; ++p)
+        flow_.add_sink_side_cost(p, unary(p, a) - unary(p, labels[p]));
+    for (std::size_t e = 0; e < edges_.size(); ++e) {
+        const Label x = labels[edges_[e].p], y = labels[edges_[e].q];
+        add_edge(e, {pair(e, x, y), pair(e, x, a), pair(e, a, y), pair(e, a, a)}, false);
+    }
+    flow_.solve();
+    proposal_.assign(labels, labels + sites_);
+    for (int p = 0; p < sites_; ++p)
+        if (flow_.on_sink_side(p)) proposal_[at(p)] = a;
+    if (energy(proposal_.data()) >= energy(labels)) return false;
+    std::copy(proposal_.begin(), proposal_.end(), labels);
+    return true;
+}
+
+void GraphCutter::expansion(const GraphProblem& problem, int max_sweeps, Label* labels) {
+    begin(problem);
+    // A label is tried again only after another one's success changed the labelling.
+    std::int64_t failures = 0, tried = 0;
+    const std::int64_t limit = std::int64_t{max_sweeps} * labels_;
+    for (Label a = 0; failures < labels_ && (max_sweeps <= 0 || tried < limit); ++tried) {
+        failures = expand(a, labels) ? 1 : failures + 1;
+        a = a + 1 == labels_ ? 0 : a + 1;
+    }
+}
+
+void GraphCutter::swap_pair(Label a, Label b, Label* labels) {
+    const auto in_play = [&](int p) { return labels[p] == a || labels[p] == b; };
+    flow_.reset(topology_);
+    for (int p = 0; p < sites_; ++p)
+        if (in_play(p)) flow_.add_sink_side_cost(p, unary(p, b) - unary(p, a));
+    for (std::size_t e = 0; e < edges_.size(); ++e) {
+        const auto [p, q] = edges_[e];
+        if (in_play(p) && in_play(q)) {
+            add_edge(e, {pair(e, a, a), pair(e, a, b), pair(e, b, a), pair(e, b, b)},
+                     labels[p] == a && labels[q] == b);
+        } else if (in_play(p)) {
+            flow_.add_sink_side_cost(p, pair(e, b, labels[q]) - pair(e, a, labels[q]));
+        } else if (in_play(q)) {
+            flow_.add_sink_side_cost(q, pair(e, labels[p], b) - pair(e, labels[p], a));
+        }
+    }
+    flow_.solve();
+    for (int p = 0; p < sites_; ++p)
+        if (in_play(p)) labels[p] = flow_.on_sink_side(p) ? b : a;
+}
+
+void GraphCutter::swap(const GraphProblem& problem, int max_sweeps, Label* labels) {
+    begin(problem);
+    Cost current = energy(labels);
+    for (int sweep = 0; max_sweeps <= 0 || sweep < max_sweeps; ++sweep) {
+        for (Label a = 0; a < labels_; ++a)
+            for (Label b = labels_ - 1; b > a; --b) swap_pair(a, b, labels);
+        const Cost after = energy(labels);
+        if (after >= current) break;
+        current = after;
+    }
+}
+
+}  // namespace comix::gridcut
