@@ -8,6 +8,18 @@
 
 namespace comix::puzzlemix {
 
+namespace {
+
+// Rows of a cell add up one by one, and so do the pixels of a row: the order is part of the result.
+template <class T>
+double sum_of(const T* pixels, std::int64_t begin, std::int64_t end) {
+    double sum = 0;
+    for (std::int64_t x = begin; x < end; ++x) sum += static_cast<double>(pixels[x]);
+    return sum;
+}
+
+}  // namespace
+
 Axis::Axis(std::int64_t n, std::int64_t g, std::int64_t neighbour_size) : pixels(n), blocks(g) {
     const std::int64_t block = n / g;  // the smallest block
     cells = block / std::min(neighbour_size, block);
@@ -28,7 +40,7 @@ Borders::Borders(Axis rows, Axis columns, std::int64_t channels)
       column_line_(channels * rows_.length()) {}
 
 std::int64_t Borders::scratch_size() const {
-    return std::max({columns_.pixels, columns_.length(), rows_.length()});
+    return columns_.length();
 }
 
 template <class T>
@@ -52,31 +64,26 @@ template <class T>
 void Borders::measure_row(const T* plane, std::int64_t k, double factor, std::int64_t channel,
                           double* lines, double* scratch) const {
     const std::int64_t top = rows_.start(k), bottom = rows_.start(k + 1);
-    const std::int64_t width = columns_.pixels;
-    // Whole rows add up side by side.
-    for (std::int64_t x = 0; x < width; ++x)
-        scratch[x] = static_cast<double>(plane[top * width + x]);
-    for (std::int64_t y = top + 1; y < bottom; ++y)
-        for (std::int64_t x = 0; x < width; ++x)
-            scratch[x] += static_cast<double>(plane[y * width + x]);
-
-    const std::int64_t r = k / rows_.cells, in_block = k % rows_.cells;
-    double* const upper = lines + row_line(r, 0) + channel * columns_.length();
-    double* const lower = lines + row_line(r, 1) + channel * columns_.length();
-    std::int64_t x = 0, cell = 0;
+    const std::int64_t count = columns_.length();
+    std::fill(scratch, scratch + count, 0.0);
+    for (std::int64_t y = top; y < bottom; ++y) {
+        const T* pixels = plane + y * columns_.pixels;
+        for (std::int64_t cell = 0; cell < count; ++cell)
+            scratch[cell] += sum_of(pixels, columns_.start(cell), columns_.start(cell + 1));
+    }
+    const std::int64_t r = k / rows_.cells, i = k % rows_.cells;
+    std::int64_t cell = 0;
     for (std::int64_t c = 0; c < columns_.blocks; ++c) {
-        double* const left = lines + column_line(c, 0) + channel * rows_.length();
-        double* const right = lines + column_line(c, 1) + channel * rows_.length();
         for (std::int64_t j = 0; j < columns_.cells; ++j, ++cell) {
-            const std::int64_t begin = x, end = columns_.start(cell + 1);
-            double sum = 0;
-            for (; x < end; ++x) sum += scratch[x];
+            const std::int64_t width = columns_.start(cell + 1) - columns_.start(cell);
             const double mean =
-                factor * (sum / static_cast<double>((bottom - top) * (end - begin)));
-            if (in_block == 0) upper[cell] = mean;
-            if (in_block + 1 == rows_.cells) lower[cell] = mean;
-            if (j == 0) left[k] = mean;
-            if (j + 1 == columns_.cells) right[k] = mean;
+                factor * (scratch[cell] / static_cast<double>((bottom - top) * width));
+            const std::int64_t in_row = columns_.place(channel, j, c);
+            if (i == 0) lines[row_line(r, 0) + in_row] = mean;
+            if (i + 1 == rows_.cells) lines[row_line(r, 1) + in_row] = mean;
+            const std::int64_t in_column = rows_.place(channel, i, r);
+            if (j == 0) lines[column_line(c, 0) + in_column] = mean;
+            if (j + 1 == columns_.cells) lines[column_line(c, 1) + in_column] = mean;
         }
     }
 }
@@ -86,50 +93,38 @@ template <class T>
 void Borders::measure_inner(const T* plane, std::int64_t k, double factor, std::int64_t channel,
                             double* lines) const {
     const std::int64_t top = rows_.start(k), bottom = rows_.start(k + 1);
-    const std::int64_t width = columns_.pixels;
+    const std::int64_t in_column = rows_.place(channel, k % rows_.cells, k / rows_.cells);
     for (std::int64_t c = 0; c < columns_.blocks; ++c) {
         for (int side = 0; side < 2; ++side) {
             const std::int64_t cell = c * columns_.cells + side * (columns_.cells - 1);
             const std::int64_t begin = columns_.start(cell), end = columns_.start(cell + 1);
             double sum = 0;
-            for (std::int64_t y = top; y < bottom; ++y) {
-                double row = 0;  // rows add up side by side, not one after the other
-                for (std::int64_t x = begin; x < end; ++x)
-                    row += static_cast<double>(plane[y * width + x]);
-                sum += row;
-            }
-            lines[column_line(c, side) + channel * rows_.length() + k] =
+            for (std::int64_t y = top; y < bottom; ++y)
+                sum += sum_of(plane + y * columns_.pixels, begin, end);
+            lines[column_line(c, side) + in_column] =
                 factor * (sum / static_cast<double>((bottom - top) * (end - begin)));
         }
     }
 }
 
-void Borders::below(std::int64_t r, const double* first, const double* second, double* out,
-                    double* scratch) const {
-    contrast(first + row_line(r, 1), second + row_line(r + 1, 0), columns_, out, scratch);
+void Borders::below(std::int64_t r, const double* first, const double* second, double* out) const {
+    contrast(first + row_line(r, 1), second + row_line(r + 1, 0), columns_, out);
 }
 
-void Borders::right_of(std::int64_t c, const double* first, const double* second, double* out,
-                       double* scratch) const {
-    contrast(first + column_line(c, 1), second + column_line(c + 1, 0), rows_, out, scratch);
+void Borders::right_of(std::int64_t c, const double* first, const double* second,
+                       double* out) const {
+    contrast(first + column_line(c, 1), second + column_line(c + 1, 0), rows_, out);
 }
 
-// first, second [C, cells along the border]; out [blocks along the border].
-void Borders::contrast(const double* first, const double* second, const Axis& along, double* out,
-                       double* scratch) const {
-    const std::int64_t length = along.length();
-    for (std::int64_t t = 0; t < length; ++t) scratch[t] = std::abs(first[t] - second[t]);
-    for (std::int64_t channel = 1; channel < channels_; ++channel) {
-        first += length;
-        second += length;
-        for (std::int64_t t = 0; t < length; ++t) scratch[t] += std::abs(first[t] - second[t]);
-    }
-    const auto count = static_cast<double>(channels_ * along.cells);
-    for (std::int64_t i = 0; i < along.blocks; ++i) {
-        double sum = 0;
-        for (std::int64_t t = i * along.cells; t < (i + 1) * along.cells; ++t) sum += scratch[t];
-        out[i] = sum / count;
-    }
+// first, second [C, cells, blocks along the border]; out [blocks along the border]. Each sum runs
+// over the channels and inside them over the cells; those of all blocks run side by side.
+void Borders::contrast(const double* first, const double* second, const Axis& along,
+                       double* out) const {
+    const std::int64_t terms = channels_ * along.cells, blocks = along.blocks;
+    std::fill(out, out + blocks, 0.0);
+    for (std::int64_t e = 0; e < terms; ++e, first += blocks, second += blocks)
+        for (std::int64_t i = 0; i < blocks; ++i) out[i] += std::abs(first[i] - second[i]);
+    for (std::int64_t i = 0; i < blocks; ++i) out[i] /= static_cast<double>(terms);
 }
 
 template void Borders::measure(const float*, const double*, double*, double*) const;

@@ -1,8 +1,8 @@
 // Local contrast across the borders of blocks: blocks are cut into cells, and the mean colours of
 // the cells on the two sides of a border are compared.
 //
-// Only cells along borders are measured. Those of a whole row (or column) of blocks lie side by
-// side, a channel after the other, so that comparing two of these lines is one loop over memory.
+// Only cells along borders are measured. Those of a whole row (or column) of blocks form a line
+// [C, cells, blocks], so that the borders between two lines are compared side by side.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,10 @@ struct Axis {
 
     Axis(std::int64_t n, std::int64_t g, std::int64_t neighbour_size);
     std::int64_t length() const { return blocks * cells; }
+    // Where cell k of block i has its place in a line along this axis.
+    std::int64_t place(std::int64_t channel, std::int64_t k, std::int64_t i) const {
+        return (channel * cells + k) * blocks + i;
+    }
     // First pixel of cell k of the axis.
     std::int64_t start(std::int64_t k) const { return starts[static_cast<std::size_t>(k)]; }
 };
@@ -29,7 +33,7 @@ class Borders {
     std::int64_t size() const {
         return 2 * (rows_.blocks * row_line_ + columns_.blocks * column_line_);
     }
-    // What the functions below need to work in, in doubles.
+    // What `measure` needs to work in, in doubles.
     std::int64_t scratch_size() const;
 
     // Mean colours, times `deviation` [C], of the cells along all borders of an image [C, H, W].
@@ -40,15 +44,13 @@ class Borders {
     // column c and those right of them: the mean over cells and channels of the absolute
     // difference. `first` and `second`: what was measured of the image above or left, and of the
     // other one.
-    void below(std::int64_t r, const double* first, const double* second, double* contrast,
-               double* scratch) const;
-    void right_of(std::int64_t c, const double* first, const double* second, double* contrast,
-                  double* scratch) const;
+    void below(std::int64_t r, const double* first, const double* second, double* out) const;
+    void right_of(std::int64_t c, const double* first, const double* second, double* out) const;
 
   private:
-    // Cells of block row r along its upper (side 0) or lower (1) border: [C, gw * cells].
+    // Cells of block row r along its upper (side 0) or lower (1) border: [C, cells, gw].
     std::int64_t row_line(std::int64_t r, int side) const { return (2 * r + side) * row_line_; }
-    // Cells of block column c along its left (0) or right (1) border: [C, gh * cells].
+    // Cells of block column c along its left (0) or right (1) border: [C, cells, gh].
     std::int64_t column_line(std::int64_t c, int side) const {
         return 2 * rows_.blocks * row_line_ + (2 * c + side) * column_line_;
     }
@@ -58,8 +60,7 @@ class Borders {
     template <class T>
     void measure_inner(const T* plane, std::int64_t k, double factor, std::int64_t channel,
                        double* lines) const;
-    void contrast(const double* first, const double* second, const Axis& along, double* contrast,
-                  double* scratch) const;
+    void contrast(const double* first, const double* second, const Axis& along, double* out) const;
 
     Axis rows_, columns_;
     std::int64_t channels_;

@@ -35,9 +35,6 @@ bool energy(const Terms& terms, const T* images, double* unary, double* weight_v
     const std::int64_t pixels = terms.channels * terms.height * terms.width;
     const Borders borders(Axis(terms.height, gh, terms.neighbour_size),
                           Axis(terms.width, gw, terms.neighbour_size), terms.channels);
-    const auto scratch = [&] {
-        return std::vector<double>(static_cast<std::size_t>(borders.scratch_size()));
-    };
     // Every value is written before it is read: no zeroing.
     const std::unique_ptr<double[]> lines(
         terms.gamma == 0.0 ? nullptr
@@ -46,13 +43,15 @@ bool energy(const Terms& terms, const T* images, double* unary, double* weight_v
     parallel_for(
         terms.batch, threads,
         [&] {
-            return [&, work = scratch()](std::int64_t b) mutable {
-                const T* image = images + b * pixels;
-                if (!all_finite(image, pixels)) finite.store(false, std::memory_order_relaxed);
-                if (lines)
-                    borders.measure(image, terms.deviation, lines.get() + b * borders.size(),
-                                    work.data());
-            };
+            return
+                [&, work = std::vector<double>(static_cast<std::size_t>(borders.scratch_size()))](
+                    std::int64_t b) mutable {
+                    const T* image = images + b * pixels;
+                    if (!all_finite(image, pixels)) finite.store(false, std::memory_order_relaxed);
+                    if (lines)
+                        borders.measure(image, terms.deviation, lines.get() + b * borders.size(),
+                                        work.data());
+                };
         },
         values_per_chunk / pixels);
     if (!finite) return false;
@@ -68,7 +67,7 @@ bool energy(const Terms& terms, const T* images, double* unary, double* weight_v
                                       2);  // K1, K2 of each block
             // Contrasts along one border, for the four ways to show the two images on its sides.
             std::vector<double> contrasts(static_cast<std::size_t>(std::max(gh, gw)) * 4);
-            return [&, costs, contrasts, work = scratch()](std::int64_t b) mutable {
+            return [&, costs, contrasts](std::int64_t b) mutable {
                 const std::int64_t partner = terms.index[b];
                 for (std::int64_t p = 0; p < blocks; ++p) {
                     costs[static_cast<std::size_t>(2 * p)] = terms.saliency[partner * blocks + p];
@@ -111,14 +110,14 @@ bool energy(const Terms& terms, const T* images, double* unary, double* weight_v
                     edges(
                         gw, r * gw, 1, gw,
                         [&](const double* above, const double* other, double* out) {
-                            borders.below(r, above, other, out, work.data());
+                            borders.below(r, above, other, out);
                         },
                         weight_v + (b * (gh - 1) + r) * gw, 1);
                 for (std::int64_t c = 0; c + 1 < gw; ++c)
                     edges(
                         gh, c, gw, 1,
                         [&](const double* left, const double* other, double* out) {
-                            borders.right_of(c, left, other, out, work.data());
+                            borders.right_of(c, left, other, out);
                         },
                         weight_h + b * gh * (gw - 1) + c, gw - 1);
 
