@@ -18,6 +18,33 @@ double sum_of(const T* pixels, std::int64_t begin, std::int64_t end) {
     return sum;
 }
 
+// The same for the cells of a row, whose width is known where they are compiled.
+template <int Width, class T>
+void add_cells(const T* pixels, std::int64_t cells, double* sums) {
+    for (std::int64_t cell = 0; cell < cells; ++cell) {
+        double sum = 0;
+        for (int x = 0; x < Width; ++x) sum += static_cast<double>(pixels[cell * Width + x]);
+        sums[cell] += sum;
+    }
+}
+
+// Adds a row of pixels to the sums of its cells.
+template <class T>
+void add_row(const T* pixels, const Axis& columns, double* sums) {
+    const std::int64_t cells = columns.length();
+    switch (columns.even_size) {
+        case 1:
+            return add_cells<1>(pixels, cells, sums);
+        case 2:
+            return add_cells<2>(pixels, cells, sums);
+        case 4:
+            return add_cells<4>(pixels, cells, sums);
+        default:
+            for (std::int64_t cell = 0; cell < cells; ++cell)
+                sums[cell] += sum_of(pixels, columns.start(cell), columns.start(cell + 1));
+    }
+}
+
 }  // namespace
 
 Axis::Axis(std::int64_t n, std::int64_t g, std::int64_t neighbour_size) : pixels(n), blocks(g) {
@@ -30,6 +57,10 @@ Axis::Axis(std::int64_t n, std::int64_t g, std::int64_t neighbour_size) : pixels
             starts.push_back(begin + block_start(k, size, cells));
     }
     starts.push_back(pixels);
+    for (std::int64_t k = 0; k < length(); ++k)
+        sizes.push_back(static_cast<double>(start(k + 1) - start(k)));
+    const bool even = std::equal(sizes.begin() + 1, sizes.end(), sizes.begin());
+    even_size = even ? start(1) : 0;
 }
 
 Borders::Borders(Axis rows, Axis columns, std::int64_t channels)
@@ -62,29 +93,28 @@ void Borders::measure(const T* image, const double* deviation, double* lines,
 // A row of cells along a border between block rows: all its cells count.
 template <class T>
 void Borders::measure_row(const T* plane, std::int64_t k, double factor, std::int64_t channel,
-                          double* lines, double* scratch) const {
+                          double* lines, double* means) const {
     const std::int64_t top = rows_.start(k), bottom = rows_.start(k + 1);
-    const std::int64_t count = columns_.length();
-    std::fill(scratch, scratch + count, 0.0);
-    for (std::int64_t y = top; y < bottom; ++y) {
-        const T* pixels = plane + y * columns_.pixels;
-        for (std::int64_t cell = 0; cell < count; ++cell)
-            scratch[cell] += sum_of(pixels, columns_.start(cell), columns_.start(cell + 1));
-    }
+    const std::int64_t count = columns_.length(), blocks = columns_.blocks, cells = columns_.cells;
+    std::fill(means, means + count, 0.0);
+    for (std::int64_t y = top; y < bottom; ++y)
+        add_row(plane + y * columns_.pixels, columns_, means);
+    const auto height = static_cast<double>(bottom - top);
+    for (std::int64_t cell = 0; cell < count; ++cell)
+        means[cell] =
+            factor * (means[cell] / (height * columns_.sizes[static_cast<std::size_t>(cell)]));
+
     const std::int64_t r = k / rows_.cells, i = k % rows_.cells;
-    std::int64_t cell = 0;
-    for (std::int64_t c = 0; c < columns_.blocks; ++c) {
-        for (std::int64_t j = 0; j < columns_.cells; ++j, ++cell) {
-            const std::int64_t width = columns_.start(cell + 1) - columns_.start(cell);
-            const double mean =
-                factor * (scratch[cell] / static_cast<double>((bottom - top) * width));
-            const std::int64_t in_row = columns_.place(channel, j, c);
-            if (i == 0) lines[row_line(r, 0) + in_row] = mean;
-            if (i + 1 == rows_.cells) lines[row_line(r, 1) + in_row] = mean;
-            const std::int64_t in_column = rows_.place(channel, i, r);
-            if (j == 0) lines[column_line(c, 0) + in_column] = mean;
-            if (j + 1 == columns_.cells) lines[column_line(c, 1) + in_column] = mean;
-        }
+    for (int side = 0; side < 2; ++side) {
+        if (i != side * (rows_.cells - 1)) continue;
+        double* line = lines + row_line(r, side) + columns_.place(channel, 0, 0);
+        for (std::int64_t j = 0; j < cells; ++j)
+            for (std::int64_t c = 0; c < blocks; ++c) *line++ = means[c * cells + j];
+    }
+    double* left = lines + column_line(0, 0) + rows_.place(channel, i, r);
+    for (std::int64_t c = 0; c < blocks; ++c, left += 2 * column_line_) {
+        left[0] = means[c * cells];
+        left[column_line_] = means[(c + 1) * cells - 1];
     }
 }
 

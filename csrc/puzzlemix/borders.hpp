@@ -14,6 +14,8 @@ namespace comix::puzzlemix {
 struct Axis {
     std::int64_t pixels, blocks, cells;  // cells per block
     std::vector<std::int64_t> starts;    // [blocks * cells + 1] first pixel of each cell
+    std::vector<double> sizes;           // [blocks * cells] pixels
+    std::int64_t even_size = 0;          // that of all cells, 0: they differ
 
     Axis(std::int64_t n, std::int64_t g, std::int64_t neighbour_size);
     std::int64_t length() const { return blocks * cells; }
@@ -56,7 +58,7 @@ class Borders {
     }
     template <class T>
     void measure_row(const T* plane, std::int64_t k, double factor, std::int64_t channel,
-                     double* lines, double* scratch) const;
+                     double* lines, double* means) const;
     template <class T>
     void measure_inner(const T* plane, std::int64_t k, double factor, std::int64_t channel,
                        double* lines) const;
