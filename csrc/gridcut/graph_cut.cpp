@@ -98,8 +98,7 @@ void GraphCutter::add_edge(std::size_t edge, Costs c, bool only_second_is_curren
 // One expansion move; installed only when it lowers the energy.
 bool GraphCutter::expand(Label a, Label* labels) {
     flow_.reset(topology_);
-    for (int p = 0; p < sites_; ++p)
-        flow_.add_sink_side_cost(p, unary(p, a) - unary(p, labels[p]));
+    for (int p = 0; p < sites_; ++p) flow_.add_sink_side_cost(p, unary(p, a) - unary(p, labels[p]));
     for (std::size_t e = 0; e < edges_.size(); ++e) {
         const Label x = labels[edges_[e].p], y = labels[edges_[e].q];
         add_edge(e, {pair(e, x, y), pair(e, x, a), pair(e, a, y), pair(e, a, a)}, false);

@@ -23,10 +23,10 @@ struct GraphProblem {
     int sites = 0;
     int labels = 0;
     std::int64_t edges = 0;
-    const double* unary = nullptr;        // [N, L]
-    const double* pairwise = nullptr;     // [L, L]
-    const std::int64_t* edge = nullptr;   // [E, 2] two different sites each
-    const double* weight = nullptr;       // [E]
+    const double* unary = nullptr;       // [N, L]
+    const double* pairwise = nullptr;    // [L, L]
+    const std::int64_t* edge = nullptr;  // [E, 2] two different sites each
+    const double* weight = nullptr;      // [E]
 };
 
 double graph_energy(const GraphProblem& problem, const std::int64_t* labels);

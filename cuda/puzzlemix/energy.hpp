@@ -2,8 +2,8 @@
 // mean colours of the cells along the sides of every block; the contrast of every edge, which
 // gives its weight and what it adds to the costs of its two blocks; the unary costs.
 //
-// Sums are taken in double, not always in the CPU's order: results are the CPU's up to their last
-// digits.
+// All sums run in the CPU's order, so edge weights are the CPU's bit for bit. Unary costs differ in
+// the last digits of the prior (logarithm and power functions).
 #pragma once
 
 #include <cmath>

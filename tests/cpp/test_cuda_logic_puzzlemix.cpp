@@ -147,16 +147,12 @@ void check_energy(unsigned seed) {
                                      expected.weight_v.data(), expected.weight_h.data(), 1);
 
             const auto check = [&](const Costs& costs) {
-                // The sums of a border run in another order.
-                const auto close = [](const auto& mine, const auto& theirs) {
-                    double worst = 0;
-                    for (std::size_t k = 0; k < mine.size(); ++k)
-                        worst = std::max(worst, std::abs(mine[k] - theirs[k]));
-                    return worst < 1e-13;
-                };
-                CHECK(close(costs.weight_v, expected.weight_v));
-                CHECK(close(costs.weight_h, expected.weight_h));
-                CHECK(close(costs.unary, expected.unary));
+                CHECK(costs.weight_v == expected.weight_v);
+                CHECK(costs.weight_h == expected.weight_h);
+                double worst = 0;
+                for (std::size_t k = 0; k < costs.unary.size(); ++k)
+                    worst = std::max(worst, std::abs(costs.unary[k] - expected.unary[k]));
+                CHECK(worst < 1e-13);
             };
             check(run(random, terms, given.images));
             kernels::Terms last = given.terms(true);
@@ -170,7 +166,7 @@ void check_energy(unsigned seed) {
 
 }  // namespace
 
-TEST_CASE("energy: edge weights and unary costs are the CPU's up to their last digits") {
+TEST_CASE("energy: edge weights are the CPU's, unary costs up to the prior's last digits") {
     SUBCASE("float32") {
         check_energy<float, float>(121);
     }

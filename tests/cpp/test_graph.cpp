@@ -22,8 +22,8 @@ struct Graph {
     std::vector<std::int64_t> edge;
 
     GraphProblem view() const {
-        return {sites,           labels,      static_cast<std::int64_t>(weight.size()),
-                unary.data(),    pairwise.data(), edge.data(),
+        return {sites,        labels,          static_cast<std::int64_t>(weight.size()),
+                unary.data(), pairwise.data(), edge.data(),
                 weight.data()};
     }
     double energy(const std::vector<Label>& labels_of) const {
@@ -37,8 +37,7 @@ Graph random_graph(std::mt19937& random, int sites, int labels, int edges, bool 
     for (int k = 0; k < sites * labels; ++k) graph.unary.push_back(draw(random, 0, 1000));
     for (int i = 0; i < labels; ++i)
         for (int j = 0; j < labels; ++j)
-            graph.pairwise.push_back(metric ? std::min(std::abs(i - j), 2)
-                                            : draw(random, -5, 5));
+            graph.pairwise.push_back(metric ? std::min(std::abs(i - j), 2) : draw(random, -5, 5));
     for (int e = 0; e < edges; ++e) {
         const int p = draw(random, 0, sites - 2);
         graph.edge.push_back(p);
@@ -106,8 +105,13 @@ TEST_CASE("a grid given as a graph gets the grid's swap labels") {
         for (int p = 0; p + w < h * w; ++p) connect(p, p + w, vertical);
         for (int p = 0; p < h * w; ++p)
             if ((p + 1) % w) connect(p, p + 1, horizontal);
-        grid.assign({h, w, labels, graph.unary.data(), graph.pairwise.data(),
-                     {vertical.data(), 0}, {horizontal.data(), 0}});
+        grid.assign({h,
+                     w,
+                     labels,
+                     graph.unary.data(),
+                     graph.pairwise.data(),
+                     {vertical.data(), 0},
+                     {horizontal.data(), 0}});
         std::vector<Label> mine(static_cast<std::size_t>(h * w), 0), theirs = mine;
         cutter.swap(graph.view(), 0, mine.data());
         moves.swap(grid, 0, theirs.data());
