@@ -60,6 +60,8 @@ add_library(comix_kernels STATIC
   cuda/puzzlemix/puzzlemix.cu
   cuda/comixup/objective.cu
   cuda/comixup/spot.cu
+  cuda/transport/plan.cu
+  cuda/transport/cost.cu
   cuda/mixing/mixing.cu
 )
 target_include_directories(comix_kernels PUBLIC ${PROJECT_SOURCE_DIR} csrc)
@@ -78,6 +80,7 @@ pybind11_add_module(_cuda
   cuda/bindings/register_gridcut.cpp
   cuda/bindings/register_puzzlemix.cpp
   cuda/bindings/register_comixup.cpp
+  cuda/bindings/register_transport.cpp
   cuda/bindings/register_mixing.cpp
 )
 target_link_libraries(_cuda PRIVATE comix_kernels)

@@ -10,6 +10,7 @@ PYBIND11_MODULE(_cuda, module, py::mod_gil_not_used()) {
     comix::cuda::bindings::register_gridcut(module);
     comix::cuda::bindings::register_puzzlemix(module);
     comix::cuda::bindings::register_comixup(module);
+    comix::cuda::bindings::register_transport(module);
     comix::cuda::bindings::register_mixing(module);
     module.def("build_info", [] {
         py::dict info;

@@ -7,6 +7,7 @@ namespace comix::cuda::bindings {
 void register_gridcut(pybind11::module_& module);
 void register_puzzlemix(pybind11::module_& module);
 void register_comixup(pybind11::module_& module);
+void register_transport(pybind11::module_& module);
 void register_mixing(pybind11::module_& module);
 
 }  // namespace comix::cuda::bindings

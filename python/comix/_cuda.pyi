@@ -112,6 +112,36 @@ def comixup_objective(
     stream: int,
 ) -> None: ...
 def comixup_objective_scratch(*, partitions: int, inputs: int, outputs: int) -> int: ...
+def transport_plan(
+    *,
+    saliency: int,
+    mask: int,
+    dtype: str,
+    count: int,
+    height: int,
+    width: int,
+    eps: float,
+    method: str,
+    scratch: int,
+    plan: int,
+    device: int,
+    stream: int,
+) -> None: ...
+def transport_plan_scratch(*, count: int, height: int, width: int, method: str) -> int: ...
+def transport_cost(
+    *,
+    plan: int,
+    saliency: int,
+    mask: int,
+    dtype: str,
+    count: int,
+    height: int,
+    width: int,
+    eps: float,
+    cost: int,
+    device: int,
+    stream: int,
+) -> None: ...
 def mix(
     *,
     source: int,
