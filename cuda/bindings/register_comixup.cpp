@@ -17,11 +17,10 @@ Threshold threshold_of(const std::string& name) {
                           name + "'");
 }
 
-void comixup_objective(Address labels, Address cost, Address compatibility, std::int64_t partitions,
-                       std::int64_t inputs, std::int64_t outputs, std::int64_t height,
-                       std::int64_t width, double beta, double gamma, double tau,
-                       const std::string& threshold, Address scratch, Address objective, int device,
-                       Address stream) {
+// Checks everything that the kernels rely on, values apart.
+comixup::Partitions partitions_of(Address cost, Address compatibility, std::int64_t partitions,
+                                  std::int64_t inputs, std::int64_t outputs, std::int64_t height,
+                                  std::int64_t width) {
     require_sizes(partitions >= 0, "a number of partitions");
     comixup::Partitions parts;
     parts.count = partitions;
@@ -33,6 +32,17 @@ void comixup_objective(Address labels, Address cost, Address compatibility, std:
     require(2 * blocks < std::int64_t{1} << 31, "cost: expected fewer than 2^30 blocks");
     parts.cost = device_memory<const double>(cost, partitions * inputs * blocks, "cost");
     parts.compatibility = device_memory<const double>(compatibility, 0, "compatibility");
+    return parts;
+}
+
+void comixup_objective(Address labels, Address cost, Address compatibility, std::int64_t partitions,
+                       std::int64_t inputs, std::int64_t outputs, std::int64_t height,
+                       std::int64_t width, double beta, double gamma, double tau,
+                       const std::string& threshold, Address scratch, Address objective, int device,
+                       Address stream) {
+    const auto parts =
+        partitions_of(cost, compatibility, partitions, inputs, outputs, height, width);
+    const std::int64_t blocks = height * width;
     const comixup::ObjectiveSettings settings{beta, gamma, tau, threshold_of(threshold)};
     const auto* given =
         device_memory<const std::int64_t>(labels, partitions * outputs * blocks * 2, "labels");
@@ -40,6 +50,45 @@ void comixup_objective(Address labels, Address cost, Address compatibility, std:
     auto* result = device_memory<double>(objective, partitions, "objective");
     const py::gil_scoped_release release;
     comixup::objective(stream_of(device, stream), parts, settings, given, memory, result);
+}
+
+void comixup_labels(Address init, Address cost, Address compatibility, std::int64_t partitions,
+                    std::int64_t starts, std::int64_t inputs, std::int64_t outputs,
+                    std::int64_t height, std::int64_t width, double beta, double gamma, double tau,
+                    std::int64_t sweeps, const std::string& threshold, bool resolve_duplicates,
+                    const std::string& select, const std::string& method, Address scratch,
+                    Address labels, Address objective, int device, Address stream) {
+    const auto parts =
+        partitions_of(cost, compatibility, partitions, inputs, outputs, height, width);
+    require_sizes(starts >= 1, "at least one start");
+    require(method == "auto" || method == "expansion",
+            "method: expected 'auto' or 'expansion' on CUDA, got '" + method +
+                "'; other cuts run on the CPU");
+    require(select == "best" || select == "last",
+            "select: expected 'best' or 'last', got '" + select + "'");
+    const comixup::ObjectiveSettings settings{beta, gamma, tau, threshold_of(threshold)};
+    const comixup::Iteration iteration{small(sweeps, "sweeps"), resolve_duplicates,
+                                       select == "best"};
+    const std::int64_t cells = partitions * starts * outputs * height * width;
+    const auto* given = device_memory<const std::int64_t>(init, cells, "init");
+    auto* memory = device_memory<double>(
+        scratch, comixup::labels_scratch_bytes(parts, starts) > 0 ? 1 : 0, "scratch");
+    auto* result = device_memory<std::int64_t>(labels, 2 * cells, "labels");
+    auto* values = device_memory<double>(objective, partitions * starts, "objective");
+    const py::gil_scoped_release release;
+    comixup::solve_labels(stream_of(device, stream), parts, starts, settings, iteration, given,
+                          memory, result, values);
+}
+
+std::int64_t comixup_labels_scratch(std::int64_t partitions, std::int64_t starts,
+                                    std::int64_t inputs, std::int64_t outputs, std::int64_t height,
+                                    std::int64_t width, bool compatibility) {
+    // Only whether there is a matrix counts.
+    static const double present = 1.0;
+    auto parts = partitions_of(0, 0, 0, inputs, outputs, height, width);
+    parts.count = partitions;
+    parts.compatibility = compatibility ? &present : nullptr;
+    return comixup::labels_scratch_bytes(parts, starts);
 }
 
 void salient_spots(Address saliency, const std::string& dtype, std::int64_t count,
@@ -71,6 +120,15 @@ void register_comixup(py::module_& module) {
                arg("scratch"), arg("objective"), arg("device"), arg("stream"));
     module.def("comixup_objective_scratch", &comixup::objective_scratch_bytes, py::kw_only(),
                arg("partitions"), arg("inputs"), arg("outputs"));
+    module.def("comixup_labels", &comixup_labels, py::kw_only(), arg("init"), arg("cost"),
+               arg("compatibility"), arg("partitions"), arg("starts"), arg("inputs"),
+               arg("outputs"), arg("height"), arg("width"), arg("beta"), arg("gamma"), arg("tau"),
+               arg("sweeps"), arg("threshold"), arg("resolve_duplicates"), arg("select"),
+               arg("method"), arg("scratch"), arg("labels"), arg("objective"), arg("device"),
+               arg("stream"));
+    module.def("comixup_labels_scratch", &comixup_labels_scratch, py::kw_only(), arg("partitions"),
+               arg("starts"), arg("inputs"), arg("outputs"), arg("height"), arg("width"),
+               arg("compatibility"));
     module.def("salient_spots", &salient_spots, py::kw_only(), arg("saliency"), arg("dtype"),
                arg("count"), arg("height"), arg("width"), arg("window_height"), arg("window_width"),
                arg("scratch"), arg("spots"), arg("device"), arg("stream"));

@@ -1,0 +1,99 @@
+#include "cuda/comixup/labeller.hpp"
+
+#include <string>
+
+#include "base/errors.hpp"
+#include "cuda/base/launch.cuh"
+
+namespace comix::cuda::comixup {
+
+namespace {
+
+constexpr int kWideThreads = 128;
+// What every device has without asking, less what reductions take.
+constexpr std::int64_t kMostShared = 40 * 1024;
+
+struct Batch {
+    Partitions partitions;
+    std::int64_t starts;       // per partition
+    const std::int64_t* init;  // [P, R, m, gh, gw]
+    std::int64_t* labels;      // [P, R, m, gh, gw, 2]
+    double* objective;         // [P, R]
+    unsigned char* scratch;
+};
+
+template <class Team>
+__global__ void __launch_bounds__(Team::size(), 1)
+    labeller_kernel(const Batch batch, SolverProblem problem, const SpacePlan plan,
+                    std::size_t bytes) {
+    const std::int64_t n = batch.partitions.inputs, blocks = problem.sizes.blocks();
+    const std::int64_t cells = batch.partitions.outputs * blocks;
+    const double* const matrix = batch.partitions.compatibility;
+    for_each_problem<Team>(
+        batch.partitions.count * batch.starts, bytes, [&](Team& team, std::int64_t i) {
+            const std::int64_t partition = i / batch.starts;
+            SolverProblem own = problem;
+            own.cost = batch.partitions.cost + partition * n * blocks;
+            solve_labels(team, own, matrix ? matrix + partition * n * n : nullptr,
+                         batch.init + i * cells, plan, batch.scratch + i * plan.scratch_bytes(),
+                         batch.labels + i * cells * 2, batch.objective + i);
+        });
+}
+
+SolverSizes sizes_of(const Partitions& partitions) {
+    return {partitions.inputs, partitions.outputs, partitions.height, partitions.width,
+            partitions.compatibility != nullptr};
+}
+
+int threads_for(const SolverSizes& sizes) {
+    return sizes.narrow() ? WarpTeam::size() : kWideThreads;
+}
+
+template <class Team>
+void launch_labeller(const Stream& stream, const Batch& batch, const SolverProblem& problem) {
+    const SpacePlan plan = SpacePlan::of(problem.sizes, Team::size(), kMostShared);
+    const std::size_t bytes = team_bytes(labeller_shared(Team::size(), plan));
+    const std::int64_t problems = batch.partitions.count * batch.starts;
+    launch(stream, "comixup_labels", labeller_kernel<Team>, blocks_for(problems, 1), Team::size(),
+           bytes, batch, problem, plan, bytes);
+}
+
+}  // namespace
+
+void solve_labels(const Stream& stream, const Partitions& partitions, std::int64_t starts,
+                  const ObjectiveSettings& settings, const Iteration& iteration,
+                  const std::int64_t* init, void* scratch, std::int64_t* labels,
+                  double* objective) {
+    const SolverSizes sizes = sizes_of(partitions);
+    require(partitions.inputs < kMostInputs &&
+                std::int64_t{partitions.height} * partitions.width <= kMostBlocks,
+            "cost: expected fewer than " + std::to_string(kMostInputs) + " inputs and at most " +
+                std::to_string(kMostBlocks) + " blocks on CUDA, got " +
+                std::to_string(partitions.inputs) + " inputs of " +
+                std::to_string(partitions.height) + " x " + std::to_string(partitions.width));
+    require(std::int64_t{partitions.outputs} * sizes.blocks() < std::int64_t{1} << 28 &&
+                std::int64_t{partitions.outputs} * partitions.inputs < std::int64_t{1} << 28,
+            "init: expected fewer than 2^28 blocks, and outputs times inputs, per partition");
+    const double blocks = sizes.blocks();
+    const SolverProblem problem{sizes,
+                                nullptr,
+                                settings.beta / blocks,
+                                settings.gamma / blocks,
+                                settings.tau * blocks,
+                                settings.threshold,
+                                iteration.sweeps,
+                                iteration.resolve_duplicates,
+                                iteration.select_best};
+    const Batch batch{partitions, starts,    init,
+                      labels,     objective, static_cast<unsigned char*>(scratch)};
+    sizes.narrow() ? launch_labeller<WarpTeam>(stream, batch, problem)
+                   : launch_labeller<BlockTeam<kWideThreads>>(stream, batch, problem);
+}
+
+std::int64_t labels_scratch_bytes(const Partitions& partitions, std::int64_t starts) {
+    const SolverSizes sizes = sizes_of(partitions);
+    return partitions.count * starts *
+           SpacePlan::of(sizes, threads_for(sizes), kMostShared).scratch_bytes();
+}
+
+}  // namespace comix::cuda::comixup

@@ -1,0 +1,225 @@
+// The iterative Co-Mixup solver (csrc/comixup/comixup.hpp), a team per partition and start: nothing
+// waits for the host between its sweeps.
+//
+// Sweeps, soft labels, thresholds, duplicate resolution, selection, the early stop and the descent
+// are the CPU's; the cut inside differs in the order of its moves (label_cut.hpp), so labels differ
+// while objectives agree in the mean.
+// Source: Kim et al., "Co-Mixup", ICLR 2021, sections 3-4 and algorithm 1.
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/comixup/descent.hpp"
+
+namespace comix::cuda::comixup {
+
+inline SharedBytes labeller_shared(int threads, const SpacePlan& plan) {
+    return SharedBytes()
+        .add<double>(static_cast<std::size_t>(plan.shared_bytes() / 8))
+        .add<detail::Objectives>(static_cast<std::size_t>(threads));
+}
+
+namespace detail {
+
+constexpr double kConverged = 1e-6;  // relative change of the plain objective
+
+template <class Team>
+COMIX_HD void begin_state(Team& team, const SolverProblem& problem, const double* compatibility,
+                          const std::int64_t* init, const CutSpace& cut, const StateSpace& state) {
+    const SolverSizes& sizes = problem.sizes;
+    const std::int64_t n = sizes.inputs, pairs = sizes.outputs * n;
+    const std::int64_t cells = std::int64_t{sizes.outputs} * sizes.blocks();
+    team.phase([&](int thread) {
+        for (std::int64_t k = thread; k < cells; k += team.size()) {
+            const std::int64_t input = init[k] < 0 ? 0 : init[k] < n ? init[k] : n - 1;
+            state.labels[k] = pair_of(static_cast<int>(input), static_cast<int>(input));
+        }
+        for (std::int64_t k = thread; k < pairs; k += team.size()) state.avoid[k] = 0;
+        for (int i = thread; i < n; i += team.size()) cut.label[i] = pair_of(i, i);
+        if (sizes.matrix)
+            for (std::int64_t k = thread; k < n * n; k += team.size())
+                state.columns[k % n * n + k / n] = compatibility[k];
+    });
+    count_all(team, problem, state);
+}
+
+// rho: the gradient of the diversity term at the other outputs' shares, and what the duplicate
+// resolution asks to avoid. Lists the soft labels: pairs of the output's two inputs, or of its
+// three largest. Returns how many.
+template <class Team>
+COMIX_HD int prepare_cut(Team& team, const SolverProblem& problem, const CutSpace& cut,
+                         const StateSpace& state, int o, bool soft) {
+    const int n = problem.sizes.inputs;
+    const std::int64_t row = std::int64_t{o} * n;
+    const bool official = problem.threshold == Threshold::hard_official;
+    const auto final_rho = [&](int i, double penalty) {
+        return 2 * problem.gamma * penalty + problem.gamma * state.avoid[row + i];
+    };
+    team.phase([&](int thread) {
+        for (int i = thread; i < n; i += team.size()) {
+            const double reach = reach_of(problem, state, o, i);
+            if (official) {
+                cut.masked[i] = reach > problem.tau ? others_share(problem, state, o, i) : 0.0;
+            } else {
+                cut.rho[i] = final_rho(i, problem.penalty_at(reach));
+            }
+        }
+        // Three largest shares, ties to the lowest input, by rank.
+        for (int i = thread; soft && i < n; i += team.size()) {
+            const std::int32_t share = state.halves[row + i];
+            int rank = 0, present = 0;
+            for (int k = 0; k < n; ++k) {
+                const std::int32_t other = state.halves[row + k];
+                present += other > 0;
+                rank += other > share || (other == share && k < i);
+            }
+            if (share > 0 && rank < kMostSoft) cut.tried[rank] = i;
+            if (i == 0) cut.counts[kSoftLabels] = present < 2 ? 0 : present == 2 ? 1 : 3;
+        }
+        if (!soft && thread == 0) cut.counts[kSoftLabels] = 0;
+    });
+    team.phase([&](int thread) {
+        for (int i = thread; official && i < n; i += team.size())
+            cut.rho[i] =
+                final_rho(i, multiply(problem, state, i, [&](int j) { return cut.masked[j]; }));
+        if (thread > 0) return;
+        const auto pair = [](int i, int j) { return i < j ? pair_of(i, j) : pair_of(j, i); };
+        const int *top = cut.tried, count = cut.counts[kSoftLabels];
+        if (count > 0) cut.label[n] = pair(top[0], top[1]);
+        if (count < 3) return;
+        cut.label[n + 1] = pair(top[0], top[2]);
+        cut.label[n + 2] = pair(top[1], top[2]);
+        // In ascending order of both inputs.
+        const auto before = [](Pair a, Pair b) {
+            return first_of(a) < first_of(b) ||
+                   (first_of(a) == first_of(b) && second_of(a) < second_of(b));
+        };
+        for (int a = 0; a < 3; ++a) {
+            for (int b = 1; b < 3; ++b) {
+                const Pair low = cut.label[n + b - 1], high = cut.label[n + b];
+                if (!before(high, low)) continue;
+                cut.label[n + b - 1] = high;
+                cut.label[n + b] = low;
+            }
+        }
+    });
+    return team.uniform(cut.counts[kSoftLabels]);
+}
+
+template <class Team>
+COMIX_HD void relabel(Team& team, const SolverProblem& problem, const CutSpace& cut,
+                      const StateSpace& state, int o, bool soft) {
+    const int n = problem.sizes.inputs, blocks = problem.sizes.blocks();
+    const std::int64_t row = std::int64_t{o} * n;
+    const int count = prepare_cut(team, problem, cut, state, o, soft);
+    cut_labels(team, problem.cut(), cut, count);
+    team.phase([&](int thread) {
+        for (int i = thread; i < n; i += team.size()) {
+            state.total[i] -= state.halves[row + i];
+            state.halves[row + i] = 0;
+        }
+    });
+    team.phase([&](int thread) {
+        for (int p = thread; p < blocks; p += team.size()) {
+            const Pair pair = cut.now[p];
+            state.labels[std::int64_t{o} * blocks + p] = pair;
+            for (int half = 0; half < 2; ++half) {
+                const int i = half ? second_of(pair) : first_of(pair);
+                atomic_add(state.halves + row + i, 1);
+                atomic_add(state.total + i, 1);
+            }
+        }
+    });
+}
+
+// Outputs made of the same two or more inputs are told to avoid one each: of two such outputs the
+// first one their first input, the second one their second.
+template <class Team>
+COMIX_HD void resolve_duplicates(Team& team, const SolverProblem& problem,
+                                 const StateSpace& state) {
+    const int n = problem.sizes.inputs, m = problem.sizes.outputs;
+    team.phase([&](int thread) {
+        for (int o = thread; o < m; o += team.size()) {
+            const std::int32_t* own = state.halves + std::int64_t{o} * n;
+            int first = -1, second = -1;
+            for (int i = 0; i < n && second < 0; ++i) {
+                if (own[i] == 0) continue;
+                (first < 0 ? first : second) = i;
+            }
+            if (second < 0) continue;
+            for (int other = 0; other < m; ++other) {
+                if (other == o) continue;
+                const std::int32_t* there = state.halves + std::int64_t{other} * n;
+                int i = 0;
+                while (i < n && (own[i] > 0) == (there[i] > 0)) ++i;
+                if (i == n) state.avoid[std::int64_t{o} * n + (o < other ? first : second)] = 1;
+            }
+        }
+    });
+}
+
+template <class Team>
+COMIX_HD void copy_labels(Team& team, const SolverProblem& problem, const Pair* from, Pair* to) {
+    const std::int64_t cells = std::int64_t{problem.sizes.outputs} * problem.sizes.blocks();
+    team.phase([&](int thread) {
+        for (std::int64_t k = thread; k < cells; k += team.size()) to[k] = from[k];
+    });
+}
+
+}  // namespace detail
+
+// init [m, gh, gw] -> labels [m, gh, gw, 2] and their thresholded objective. compatibility [n, n]
+// where sizes.matrix. scratch: plan.scratch_bytes() bytes.
+template <class Team>
+COMIX_HD void solve_labels(Team& team, const SolverProblem& problem, const double* compatibility,
+                           const std::int64_t* init, const SpacePlan& plan, void* scratch,
+                           std::int64_t* labels, double* objective) {
+    const SolverSizes& sizes = problem.sizes;
+    auto* shared = reinterpret_cast<unsigned char*>(
+        team.template shared<double>(static_cast<std::size_t>(plan.shared_bytes() / 8)));
+    auto* partial = team.template shared<detail::Objectives>(static_cast<std::size_t>(team.size()));
+    auto* rest = static_cast<unsigned char*>(scratch);
+    const CutSpace cut = CutSpace::at(plan.cut_shared ? shared : rest, sizes, nullptr);
+    if (plan.cut_shared == plan.state_shared) {
+        (plan.cut_shared ? shared : rest) += plan.cut_bytes;
+    }
+    const StateSpace state =
+        StateSpace::at(plan.state_shared ? shared : rest, sizes, team.size(), nullptr);
+
+    detail::begin_state(team, problem, compatibility, init, cut, state);
+    double best = 0;
+    double previous =
+        detail::plain_objective(problem, detail::add_up(team, problem, state, partial));
+    for (int sweep = 0; sweep < problem.sweeps; ++sweep) {
+        for (int o = 0; o < sizes.outputs; ++o)
+            detail::relabel(team, problem, cut, state, o, sweep > 0);
+        const auto sums = detail::add_up(team, problem, state, partial);
+        const double value = detail::thresholded_objective(problem, sums);
+        if (problem.select_best && (sweep == 0 || value < best)) {
+            best = value;
+            detail::copy_labels(team, problem, state.labels, state.best);
+        }
+        if (problem.resolve_duplicates && sweep == problem.sweeps - 2)
+            detail::resolve_duplicates(team, problem, state);
+        const double plain = detail::plain_objective(problem, sums);
+        const double change = previous < plain ? plain - previous : previous - plain;
+        if (change < detail::kConverged * (plain < 0 ? -plain : plain)) break;
+        previous = plain;
+    }
+    if (problem.select_best && problem.sweeps > 0) {
+        detail::copy_labels(team, problem, state.best, state.labels);
+        descend(team, problem, state);
+        detail::count_all(team, problem, state);
+    }
+    const auto sums = detail::add_up(team, problem, state, partial);
+    team.phase([&](int thread) {
+        const std::int64_t cells = std::int64_t{sizes.outputs} * sizes.blocks();
+        for (std::int64_t k = thread; k < cells; k += team.size()) {
+            labels[2 * k] = first_of(state.labels[k]);
+            labels[2 * k + 1] = second_of(state.labels[k]);
+        }
+        if (thread == 0) *objective = detail::thresholded_objective(problem, sums);
+    });
+}
+
+}  // namespace comix::cuda::comixup

@@ -1,0 +1,251 @@
+// The logic of the CUDA Co-Mixup solver on the host, against the CPU's core: the descent change by
+// change, the cuts and the whole iteration by their objectives.
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "comixup/comixup.hpp"
+#include "comixup/descent.hpp"
+#include "comixup/labeller.hpp"
+#include "cuda/comixup/labeller.hpp"
+#include "doctest.h"
+#include "host_teams.hpp"
+
+using namespace comix;
+using namespace comix::cuda;
+namespace kernels = comix::cuda::comixup;
+
+namespace {
+
+constexpr std::int64_t kShared = 40 * 1024;
+
+std::size_t at(std::int64_t index) {
+    return static_cast<std::size_t>(index);
+}
+
+struct Case {
+    int n, m, h, w;
+    std::vector<double> cost, compatibility;
+    std::vector<std::int64_t> init;
+    comix::comixup::Settings settings;
+
+    // Costs as Co-Mixup has them: the saliency of each input sums to one.
+    Case(std::mt19937& random, int inputs, int outputs, int height, int width, bool matrix)
+        : n(inputs), m(outputs), h(height), w(width) {
+        std::uniform_real_distribution<double> uniform(0, 1);
+        for (int i = 0; i < n; ++i) {
+            double sum = 0;
+            std::vector<double> map;
+            for (int p = 0; p < h * w; ++p) {
+                map.push_back(std::pow(uniform(random), 3));
+                sum += map.back();
+            }
+            for (const double value : map) cost.push_back(-value / sum);
+        }
+        if (matrix)
+            for (int i = 0; i < n; ++i)
+                for (int j = 0; j < n; ++j)
+                    compatibility.push_back(i == j ? 0.999 : 0.001 * uniform(random));
+        for (int k = 0; k < m * h * w; ++k) init.push_back(static_cast<std::int64_t>(random()) % n);
+    }
+    const double* matrix() const { return compatibility.empty() ? nullptr : compatibility.data(); }
+    comix::comixup::Partition view() const { return {n, m, h, w, cost.data(), matrix()}; }
+    kernels::SolverProblem problem() const {
+        const double blocks = h * w;
+        return {{n, m, h, w, matrix() != nullptr},
+                cost.data(),
+                settings.beta / blocks,
+                settings.gamma / blocks,
+                settings.tau * blocks,
+                static_cast<kernels::Threshold>(settings.threshold),
+                settings.sweeps,
+                settings.resolve_duplicates,
+                settings.select == comix::comixup::Select::best};
+    }
+    std::vector<std::int64_t> on_cpu() const {
+        std::vector<std::int64_t> labels(at(2 * m * h * w));
+        comix::comixup::Labeller().solve(view(), settings, init.data(), labels.data());
+        return labels;
+    }
+    double value(const std::vector<std::int64_t>& labels) const {
+        return objective(view(), settings, labels.data());
+    }
+    // `most`: shared memory to use.
+    template <class Team>
+    void run(Team& team, std::int64_t most, std::vector<double>& scratch,
+             std::vector<std::int64_t>& labels, double* result) const {
+        const auto plan = kernels::SpacePlan::of(problem().sizes, team.size(), most);
+        solve_labels(team, problem(), matrix(), init.data(), plan, scratch.data(), labels.data(),
+                     result);
+    }
+    std::vector<double> scratch(int threads, std::int64_t most) const {
+        const auto plan = kernels::SpacePlan::of(problem().sizes, threads, most);
+        return std::vector<double>(at(plan.scratch_bytes() / 8), 1e300);
+    }
+    std::vector<std::int64_t> solve(HostTeam& team, std::int64_t most = kShared) const {
+        std::vector<std::int64_t> labels(at(2 * m * h * w), -1);
+        auto memory = scratch(team.size(), most);
+        double result = 0;
+        run(team, most, memory, labels, &result);
+        if (std::isfinite(result)) CHECK(result == doctest::Approx(value(labels)).epsilon(1e-10));
+        const auto plan = kernels::SpacePlan::of(problem().sizes, team.size(), most);
+        CHECK(team.shared_bytes() == kernels::labeller_shared(team.size(), plan).total());
+        return labels;
+    }
+};
+
+void check_in_range(const Case& c, const std::vector<std::int64_t>& labels) {
+    bool inside = true;
+    for (const auto label : labels) inside &= label >= 0 && label < c.n;
+    CHECK(inside);
+}
+
+// The mean objective of both sides over random partitions; what differs by chance stays within
+// three standard errors of the mean difference.
+void check_quality(int count, int n, int h, int w, bool matrix, unsigned seed,
+                   comix::comixup::Settings settings) {
+    std::mt19937 random(seed);
+    double sum = 0, squares = 0, mean = 0;
+    for (int k = 0; k < count; ++k) {
+        Case c(random, n, n, h, w, matrix);
+        c.settings = settings;
+        HostTeam team(32);
+        const auto labels = c.solve(team);
+        const double own = c.value(labels), cpu = c.value(c.on_cpu());
+        mean += cpu / count;
+        sum += own - cpu;
+        squares += (own - cpu) * (own - cpu);
+    }
+    const double difference = sum / count;
+    const double error = std::sqrt(squares / count - difference * difference) / std::sqrt(count);
+    MESSAGE("objective ", mean, ", difference ", difference, ", its error ", error);
+    CHECK(difference <= 3 * error + 1e-9);
+}
+
+}  // namespace
+
+TEST_CASE("labeller: quality is the CPU's") {
+    comix::comixup::Settings settings;
+    check_quality(60, 16, 4, 4, false, 701, settings);
+    check_quality(40, 20, 4, 4, true, 702, settings);
+    check_quality(40, 10, 3, 6, true, 703, settings);
+    settings.select = comix::comixup::Select::last;
+    check_quality(60, 16, 4, 4, true, 704, settings);
+    settings.select = comix::comixup::Select::best;
+    settings.threshold = comix::comixup::Threshold::hard_official;
+    check_quality(40, 12, 4, 4, true, 705, settings);
+    settings.threshold = comix::comixup::Threshold::soft;
+    check_quality(40, 12, 4, 4, true, 706, settings);
+}
+
+TEST_CASE("labeller: quality is the CPU's on wide grids too") {
+    comix::comixup::Settings settings;
+    check_quality(40, 10, 6, 5, false, 711, settings);
+    check_quality(40, 8, 8, 8, true, 712, settings);
+}
+
+TEST_CASE("labeller: the answer depends neither on the team nor on where its memory lies") {
+    std::mt19937 random(721);
+    const int shapes[][4] = {{1, 1, 1, 1}, {2, 3, 1, 5}, {6, 4, 4, 4},
+                             {5, 5, 7, 3}, {4, 3, 6, 5}, {40, 3, 2, 2}};
+    for (const auto& [n, m, h, w] : shapes) {
+        for (const bool matrix : {false, true}) {
+            const Case c(random, n, m, h, w, matrix);
+            HostTeam first(32);
+            const auto expected = c.solve(first);
+            check_in_range(c, expected);
+            with_host_teams([&](HostTeam& team) { CHECK(c.solve(team) == expected); });
+            for (const std::int64_t most : {0, 1024, 4096}) {
+                HostTeam team(32);
+                CHECK(c.solve(team, most) == expected);
+            }
+        }
+    }
+}
+
+TEST_CASE("labeller: threads do not race") {
+    std::mt19937 random(722);
+    for (const int width : {4, 6}) {
+        Case c(random, 5, 4, 5, width, true);
+        c.settings.sweeps = 3;
+        HostTeam team(5);
+        const auto expected = c.solve(team);
+        std::vector<std::int64_t> labels(expected.size(), -1);
+        auto scratch = c.scratch(5, 2048);
+        double result = 0;
+        const auto plan = kernels::SpacePlan::of(c.problem().sizes, 5, 2048);
+        SpmdTeam::run(5, kernels::labeller_shared(5, plan).total(),
+                      [&](SpmdTeam& threads) { c.run(threads, 2048, scratch, labels, &result); });
+        CHECK(labels == expected);
+    }
+}
+
+TEST_CASE("labeller: without edges the cuts are exact, and so the CPU's") {
+    std::mt19937 random(723);
+    for (const bool matrix : {false, true}) {
+        Case c(random, 8, 6, 4, 5, matrix);
+        c.settings.beta = 0;
+        HostTeam team(32);
+        CHECK(c.solve(team) == c.on_cpu());
+    }
+}
+
+TEST_CASE("labeller: any values end, within bounds") {
+    std::mt19937 random(724);
+    const double odd[] = {std::nan(""), INFINITY, -INFINITY, 1e308, -1e308, 5e-324};
+    for (int trial = 0; trial < 60; ++trial) {
+        Case c(random, 5, 4, 4, trial % 2 ? 4 : 6, trial % 3 > 0);
+        for (auto& value : c.cost)
+            if (random() % 4 == 0) value = odd[random() % 6];
+        if (trial % 5 == 0) c.settings.beta = odd[random() % 6];
+        if (trial % 7 == 0) c.settings.beta = -0.5;
+        if (trial % 5 == 1) c.settings.gamma = odd[random() % 6];
+        if (trial % 5 == 2) c.settings.tau = odd[random() % 6];
+        if (trial % 5 == 3)
+            for (auto& value : c.compatibility) value = odd[random() % 6];
+        c.init[0] = INT64_MAX;
+        c.init[1] = INT64_MIN;
+        c.settings.threshold = static_cast<comix::comixup::Threshold>(trial % 3);
+        auto team = any_team(random);
+        check_in_range(c, c.solve(team));
+    }
+}
+
+TEST_CASE("descent: the CPU's, change by change") {
+    std::mt19937 random(725);
+    for (int trial = 0; trial < 30; ++trial) {
+        Case c(random, 6, 5, 4, 3 + trial % 3, trial % 2 == 0);
+        c.settings.tau = 0.5;
+        if (trial % 3 == 0) c.settings.threshold = comix::comixup::Threshold::soft;
+        std::vector<std::int64_t> labels;
+        for (const auto input : c.init) {
+            const std::int64_t other = random() % 3 ? input : static_cast<int>(random()) & 3;
+            labels.push_back(std::min(input, other));
+            labels.push_back(std::max(input, other));
+        }
+        auto expected = labels;
+        comix::comixup::Descent().run(c.view(), c.settings, expected.data());
+        auto team = any_team(random);
+        const auto problem = c.problem();
+        std::int64_t bytes = 0;
+        kernels::StateSpace::at(nullptr, problem.sizes, team.size(), &bytes);
+        std::vector<double> memory(at(bytes / 8));
+        const auto state =
+            kernels::StateSpace::at(memory.data(), problem.sizes, team.size(), nullptr);
+        for (int k = 0; k < c.m * c.h * c.w; ++k)
+            state.labels[k] = kernels::pair_of(static_cast<int>(labels[at(2 * k)]),
+                                               static_cast<int>(labels[at(2 * k + 1)]));
+        if (problem.sizes.matrix)
+            for (int k = 0; k < c.n * c.n; ++k)
+                state.columns[k % c.n * c.n + k / c.n] = c.compatibility[at(k)];
+        descend(team, problem, state);
+        std::vector<std::int64_t> own;
+        for (int k = 0; k < c.m * c.h * c.w; ++k) {
+            own.push_back(kernels::first_of(state.labels[k]));
+            own.push_back(kernels::second_of(state.labels[k]));
+        }
+        CHECK(own == expected);
+    }
+}
