@@ -57,6 +57,7 @@ endif()
 
 add_library(comix_kernels STATIC
   cuda/gridcut/energy.cu
+  cuda/gridcut/cutter.cu
   cuda/puzzlemix/puzzlemix.cu
   cuda/comixup/objective.cu
   cuda/comixup/spot.cu

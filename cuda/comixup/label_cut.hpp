@@ -86,7 +86,7 @@ COMIX_HD void start_cheapest(Team& team, const CutProblem& problem, const CutSpa
 }
 
 // Fills unary and alive.
-template <class Team>
+template <bool kNarrow, class Team>
 COMIX_HD void price(Team& team, const CutProblem& problem, const CutSpace& space, int labels) {
     const SolverSizes& sizes = problem.sizes;
     const int blocks = sizes.blocks(), stride = sizes.labels() | 1;
@@ -98,7 +98,7 @@ COMIX_HD void price(Team& team, const CutProblem& problem, const CutSpace& space
         // What is no number counts as the cheapest.
         return above > 0 ? (above < cap ? static_cast<std::int32_t>(above + 0.5) : cap) : 0;
     };
-    if (sizes.narrow()) {
+    if constexpr (kNarrow) {
         team.phase([&](int thread) {
             for (int a = thread; a < labels; a += team.size())
                 for (int p = 0; p < blocks; ++p) space.unary[p * stride + a] = fixed(a, p);
@@ -327,14 +327,15 @@ COMIX_HD void wide_moves(Team& team, const CutProblem& problem, const CutSpace& 
 
 }  // namespace detail
 
-// Cuts with space.rho and the soft labels space.label[n..n + soft); the answer is space.now.
-template <class Team>
+// kNarrow: sizes.narrow(). Cuts with space.rho and the soft labels space.label[n..n + soft); the
+// answer is space.now.
+template <bool kNarrow, class Team>
 COMIX_HD void cut_labels(Team& team, const CutProblem& problem, const CutSpace& space, int soft) {
     const int labels = problem.sizes.inputs + soft;
     detail::start_cheapest(team, problem, space, labels);
     if (!(problem.beta < 0) && !(problem.beta > 0)) return;  // the cheapest labels are the best
-    detail::price(team, problem, space, labels);
-    if (problem.sizes.narrow()) {
+    detail::price<kNarrow>(team, problem, space, labels);
+    if constexpr (kNarrow) {
         detail::narrow_moves(team, problem, space, labels);
     } else {
         detail::wide_moves(team, problem, space);

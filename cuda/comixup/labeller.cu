@@ -22,7 +22,7 @@ struct Batch {
     unsigned char* scratch;
 };
 
-template <class Team>
+template <class Team, bool kNarrow>
 __global__ void __launch_bounds__(Team::size(), 1)
     labeller_kernel(const Batch batch, SolverProblem problem, const SpacePlan plan,
                     std::size_t bytes) {
@@ -34,9 +34,10 @@ __global__ void __launch_bounds__(Team::size(), 1)
             const std::int64_t partition = i / batch.starts;
             SolverProblem own = problem;
             own.cost = batch.partitions.cost + partition * n * blocks;
-            solve_labels(team, own, matrix ? matrix + partition * n * n : nullptr,
-                         batch.init + i * cells, plan, batch.scratch + i * plan.scratch_bytes(),
-                         batch.labels + i * cells * 2, batch.objective + i);
+            solve_labels<kNarrow>(team, own, matrix ? matrix + partition * n * n : nullptr,
+                                  batch.init + i * cells, plan,
+                                  batch.scratch + i * plan.scratch_bytes(),
+                                  batch.labels + i * cells * 2, batch.objective + i);
         });
 }
 
@@ -49,13 +50,13 @@ int threads_for(const SolverSizes& sizes) {
     return sizes.narrow() ? WarpTeam::size() : kWideThreads;
 }
 
-template <class Team>
+template <class Team, bool kNarrow>
 void launch_labeller(const Stream& stream, const Batch& batch, const SolverProblem& problem) {
     const SpacePlan plan = SpacePlan::of(problem.sizes, Team::size(), kMostShared);
     const std::size_t bytes = team_bytes(labeller_shared(Team::size(), plan));
     const std::int64_t problems = batch.partitions.count * batch.starts;
-    launch(stream, "comixup_labels", labeller_kernel<Team>, blocks_for(problems, 1), Team::size(),
-           bytes, batch, problem, plan, bytes);
+    launch(stream, "comixup_labels", labeller_kernel<Team, kNarrow>, blocks_for(problems, 1),
+           Team::size(), bytes, batch, problem, plan, bytes);
 }
 
 }  // namespace
@@ -86,8 +87,8 @@ void solve_labels(const Stream& stream, const Partitions& partitions, std::int64
                                 iteration.select_best};
     const Batch batch{partitions, starts,    init,
                       labels,     objective, static_cast<unsigned char*>(scratch)};
-    sizes.narrow() ? launch_labeller<WarpTeam>(stream, batch, problem)
-                   : launch_labeller<BlockTeam<kWideThreads>>(stream, batch, problem);
+    sizes.narrow() ? launch_labeller<WarpTeam, true>(stream, batch, problem)
+                   : launch_labeller<BlockTeam<kWideThreads>, false>(stream, batch, problem);
 }
 
 std::int64_t labels_scratch_bytes(const Partitions& partitions, std::int64_t starts) {

@@ -4,6 +4,28 @@
 # or nothing (compatibility). *_scratch functions give bytes of scratch memory, of any content.
 
 def build_info() -> dict[str, str]: ...
+def grid_cut(
+    *,
+    unary: int,
+    pairwise: int,
+    weight_v: int,
+    uniform_v: float,
+    weight_h: int,
+    uniform_h: float,
+    problems: int,
+    height: int,
+    width: int,
+    n_labels: int,
+    method: str,
+    init: int,
+    max_sweeps: int,
+    scratch: int,
+    labels: int,
+    optimal: int,
+    device: int,
+    stream: int,
+) -> None: ...
+def grid_cut_scratch(*, problems: int, height: int, width: int) -> int: ...
 def grid_energy(
     *,
     labels: int,

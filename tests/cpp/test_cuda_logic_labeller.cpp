@@ -77,8 +77,11 @@ struct Case {
     void run(Team& team, std::int64_t most, std::vector<double>& scratch,
              std::vector<std::int64_t>& labels, double* result) const {
         const auto plan = kernels::SpacePlan::of(problem().sizes, team.size(), most);
-        solve_labels(team, problem(), matrix(), init.data(), plan, scratch.data(), labels.data(),
-                     result);
+        const auto own = problem();
+        own.sizes.narrow() ? kernels::solve_labels<true>(team, own, matrix(), init.data(), plan,
+                                                         scratch.data(), labels.data(), result)
+                           : kernels::solve_labels<false>(team, own, matrix(), init.data(), plan,
+                                                          scratch.data(), labels.data(), result);
     }
     std::vector<double> scratch(int threads, std::int64_t most) const {
         const auto plan = kernels::SpacePlan::of(problem().sizes, threads, most);

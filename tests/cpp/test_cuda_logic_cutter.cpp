@@ -1,0 +1,297 @@
+// The logic of the CUDA grid cut solver on the host: moves against enumeration and the CPU's
+// minimum cut, whole cuts against the CPU's.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "cuda/gridcut/cutter.hpp"
+#include "doctest.h"
+#include "gridcut/grid_cut.hpp"
+#include "gridcut/grid_move.hpp"
+#include "host_teams.hpp"
+
+using namespace comix;
+using namespace comix::cuda;
+namespace kernels = comix::cuda::gridcut;
+
+namespace {
+
+std::size_t at(std::int64_t index) {
+    return static_cast<std::size_t>(index);
+}
+
+using Labels = std::vector<std::int64_t>;
+
+struct Grid {
+    int h, w, l;
+    std::vector<double> unary, pairwise, weight_v, weight_h;
+
+    enum Kind { convex, potts, any };
+    Grid(std::mt19937& random, int height, int width, int labels, Kind kind)
+        : h(height), w(width), l(labels) {
+        std::uniform_real_distribution<double> uniform(0, 1);
+        for (int p = 0; p < h * w; ++p) {
+            const double centre = 1.5 * uniform(random) * (l - 1) - 0.25 * (l - 1);
+            const double slope = uniform(random);
+            for (int k = 0; k < l; ++k)
+                unary.push_back(kind == convex ? slope * std::abs(k - centre) : uniform(random));
+        }
+        for (int a = 0; a < l; ++a) {
+            for (int b = 0; b < l; ++b) {
+                const double distance = (a - b) / std::max(1.0, l - 1.0);
+                pairwise.push_back(kind == convex  ? distance * distance
+                                   : kind == potts ? a != b
+                                                   : uniform(random));
+            }
+        }
+        const double sign = kind == any ? -0.3 : 0.0;
+        for (int k = 0; k < (h - 1) * w; ++k) weight_v.push_back(uniform(random) + sign);
+        for (int k = 0; k < h * (w - 1); ++k) weight_h.push_back(uniform(random) + sign);
+    }
+    kernels::Problem device() const {
+        return {h, w, l, unary.data(), pairwise.data(), {weight_v.data(), 0}, {weight_h.data(), 0}};
+    }
+    comix::gridcut::GridProblem cpu() const {
+        comix::gridcut::GridProblem problem;
+        problem.height = h;
+        problem.width = w;
+        problem.labels = l;
+        problem.unary = unary.data();
+        problem.pairwise = pairwise.data();
+        problem.weight_v.data = weight_v.data();
+        problem.weight_h.data = weight_h.data();
+        return problem;
+    }
+    double energy(const Labels& labels) const { return grid_energy(cpu(), labels.data()); }
+    double on_cpu(comix::gridcut::Method method, bool* proven = nullptr) const {
+        std::vector<comix::gridcut::Label> labels(at(h * w));
+        comix::gridcut::Options options;
+        options.method = method;
+        const bool optimal =
+            comix::gridcut::GridCutter().solve(cpu(), options, false, labels.data());
+        if (proven) *proven = optimal;
+        return energy(Labels(labels.begin(), labels.end()));
+    }
+    struct Answer {
+        Labels labels;
+        bool optimal;
+    };
+    template <class Team>
+    void run(Team& team, bool exact, const std::int64_t* init, double* memory, std::int64_t* labels,
+             std::uint8_t* optimal) const {
+        kernels::CutterSpace::narrow(h, w)
+            ? kernels::grid_cut<true>(team, device(), exact, 0, init, memory, labels, optimal)
+            : kernels::grid_cut<false>(team, device(), exact, 0, init, memory, labels, optimal);
+    }
+    std::vector<double> memory(int threads) const {
+        const auto bytes = kernels::CutterSpace::bytes(h, w, threads).total();
+        return std::vector<double>((bytes + 7) / 8, 1e300);
+    }
+    Answer solve(HostTeam& team, bool exact, const std::int64_t* init = nullptr) const {
+        Answer answer{Labels(at(h * w), -1), false};
+        auto space = memory(team.size());
+        std::uint8_t optimal = 7;
+        run(team, exact, init, space.data(), answer.labels.data(), &optimal);
+        CHECK(optimal <= 1);
+        answer.optimal = optimal == 1;
+        bool inside = true;
+        for (const auto label : answer.labels) inside &= label >= 0 && label < l;
+        CHECK(inside);
+        return answer;
+    }
+};
+
+using comix::gridcut::Method;
+
+struct Shape {
+    int h, w, l;
+};
+const Shape kShapes[] = {{1, 1, 2}, {1, 9, 3},  {4, 4, 3},  {7, 3, 4},
+                         {8, 8, 3}, {5, 11, 5}, {16, 16, 3}};
+
+}  // namespace
+
+TEST_CASE("solve_strip: the minimum, whatever the signs") {
+    std::mt19937 random(801);
+    for (int trial = 0; trial < 200; ++trial) {
+        const int rows = 1 + static_cast<int>(random() % 4), columns = 1 + trial % 4;
+        std::vector<kernels::StripRow<std::int32_t>> costs(at(rows));
+        const auto number = [&] { return static_cast<std::int32_t>(random() % 21) - 10; };
+        for (int r = 0; r < rows; ++r) {
+            for (int c = 0; c < 4; ++c) {
+                costs[at(r)].alone[c] = c < columns ? number() : 0;
+                costs[at(r)].above[c] = r > 0 && c < columns ? number() : 0;
+                costs[at(r)].left[c] = c > 0 && c < columns ? number() : 0;
+            }
+        }
+        const auto energy = [&](unsigned choice) {
+            const auto taken = [&](int r, int c) { return choice >> (4 * r + c) & 1; };
+            std::int32_t sum = 0;
+            for (int r = 0; r < rows; ++r) {
+                for (int c = 0; c < 4; ++c) {
+                    if (!taken(r, c)) continue;
+                    sum += costs[at(r)].alone[c];
+                    if (r > 0 && taken(r - 1, c)) sum += costs[at(r)].above[c];
+                    if (c > 0 && taken(r, c - 1)) sum += costs[at(r)].left[c];
+                }
+            }
+            return sum;
+        };
+        std::int32_t expected = 0;
+        for (unsigned choice = 0; choice < 1U << (4 * rows); ++choice)
+            expected = std::min(expected, energy(choice));
+        std::vector<std::uint16_t> decisions(at(3 * 4 * rows));
+        const auto row = [&](int r, kernels::StripRow<std::int32_t>& own) { own = costs[at(r)]; };
+        const auto minimum = kernels::solve_strip<std::int32_t>(rows, row, decisions.data(), 3);
+        CHECK(minimum.energy == expected);
+        unsigned choice = 0;
+        kernels::walk_strip_back(rows, minimum.state, decisions.data(), 3,
+                                 [&](int r, int c) { choice |= 1U << (4 * r + c); });
+        CHECK(energy(choice) == expected);
+    }
+}
+
+TEST_CASE("solve_flow: the CPU's minimum, proven, for teams of any size") {
+    std::mt19937 random(802);
+    for (int trial = 0; trial < 120; ++trial) {
+        const int h = 5 + static_cast<int>(random() % 9), w = 5 + static_cast<int>(random() % 9);
+        const int most = trial % 3 == 0 ? 3 : 40;  // few values: many ties
+        comix::gridcut::GridMove<double> cpu;
+        cpu.resize(h, w);
+        for (int p = 0; p < h * w; ++p) {
+            cpu.alone()[p] = static_cast<double>(random() % 61) - 20;
+            cpu.joint_right()[p] = (p + 1) % w ? -static_cast<double>(random() % at(most)) : 0;
+            cpu.joint_down()[p] = p + w < h * w ? -static_cast<double>(random() % at(most)) : 0;
+        }
+        const double expected = cpu.solve();
+        auto team = any_team(random);
+        std::vector<std::int64_t> memory(kernels::FlowMove<std::int64_t>::bytes(h * w).total() / 8 +
+                                         1);
+        const auto flow = kernels::FlowMove<std::int64_t>::at(memory.data(), h, w);
+        const auto joint = [&](int d, int p) {
+            const double cost = d == kernels::kRight  ? cpu.joint_right()[p]
+                                : d == kernels::kLeft ? (p % w ? cpu.joint_right()[p - 1] : 0)
+                                : d == kernels::kDown ? cpu.joint_down()[p]
+                                                      : (p >= w ? cpu.joint_down()[p - w] : 0);
+            return static_cast<std::int64_t>(cost);
+        };
+        for (int p = 0; p < h * w; ++p) {
+            std::int64_t joints[4], own = 2 * static_cast<std::int64_t>(cpu.alone()[p]);
+            for (int d = 0; d < 4; ++d) own += joints[d] = joint(d, p);
+            flow.set(p, own, joints);
+        }
+        CHECK(solve_flow(team, flow));
+        double sum = 0;
+        for (int p = 0; p < h * w; ++p) {
+            if (!flow.takes(p)) continue;
+            sum += cpu.alone()[p];
+            if ((p + 1) % w && flow.takes(p + 1)) sum += cpu.joint_right()[p];
+            if (p + w < h * w && flow.takes(p + w)) sum += cpu.joint_down()[p];
+        }
+        CHECK(sum == expected);
+    }
+}
+
+TEST_CASE("grid_cut: convex costs are solved to the CPU's proven optimum") {
+    std::mt19937 random(803);
+    for (const auto& shape : kShapes) {
+        for (int trial = 0; trial < 12; ++trial) {
+            const Grid grid(random, shape.h, shape.w, shape.l, Grid::convex);
+            auto team = any_team(random);
+            const auto answer = grid.solve(team, true);
+            CHECK(answer.optimal);
+            CHECK(grid.energy(answer.labels) ==
+                  doctest::Approx(grid.on_cpu(Method::exact)).epsilon(1e-12));
+        }
+    }
+}
+
+TEST_CASE("grid_cut: two labels are one binary problem") {
+    std::mt19937 random(804);
+    for (const auto& shape : kShapes) {
+        for (int trial = 0; trial < 12; ++trial) {
+            const auto kind = trial % 2 ? Grid::potts : Grid::any;
+            const bool narrow = std::min(shape.h, shape.w) <= 4;
+            const Grid grid(random, shape.h, shape.w, 2, kind);
+            auto team = any_team(random);
+            const auto answer = grid.solve(team, trial % 3 == 0);
+            if (kind == Grid::potts || narrow) {
+                CHECK(answer.optimal);
+                CHECK(grid.energy(answer.labels) ==
+                      doctest::Approx(grid.on_cpu(Method::exact)).epsilon(1e-12));
+            }
+        }
+    }
+}
+
+TEST_CASE("grid_cut: expansion is as good as the CPU's") {
+    std::mt19937 random(805);
+    for (const auto kind : {Grid::potts, Grid::any}) {
+        for (const auto& shape : {Shape{4, 4, 6}, Shape{4, 9, 5}, Shape{8, 8, 5}}) {
+            double own = 0, cpu = 0, squares = 0;
+            const int count = 60;
+            for (int trial = 0; trial < count; ++trial) {
+                const Grid grid(random, shape.h, shape.w, shape.l, kind);
+                auto team = any_team(random);
+                const auto answer = grid.solve(team, false);
+                const double value = grid.energy(answer.labels);
+                const double other = grid.on_cpu(Method::expansion);
+                own += value / count;
+                cpu += other / count;
+                squares += (value - other) * (value - other) / count;
+                CHECK_FALSE(answer.optimal);
+                // From the answer nothing is gained, and nothing lost.
+                const auto again = grid.solve(team, false, answer.labels.data());
+                CHECK(grid.energy(again.labels) <= value + 1e-9);
+            }
+            MESSAGE("energy ", own, ", the CPU's ", cpu);
+            // Wide grids with random signs: half of a positive joint cost on either site is crude.
+            const bool crude = kind == Grid::any && shape.h > 4 && shape.w > 4;
+            CHECK(own <= cpu + 3 * std::sqrt(squares / count) + 1e-9 + (crude ? 0.06 * cpu : 0));
+        }
+    }
+}
+
+TEST_CASE("grid_cut: the answer does not depend on the team, and threads do not race") {
+    std::mt19937 random(806);
+    for (const auto& shape : {Shape{4, 5, 3}, Shape{6, 7, 3}}) {
+        for (const bool exact : {false, true}) {
+            const Grid grid(random, shape.h, shape.w, shape.l, exact ? Grid::convex : Grid::any);
+            HostTeam first(1);
+            const auto expected = grid.solve(first, exact);
+            with_host_teams([&](HostTeam& team) {
+                const auto answer = grid.solve(team, exact);
+                CHECK(answer.labels == expected.labels);
+                CHECK(answer.optimal == expected.optimal);
+            });
+            Labels labels(expected.labels.size(), -1);
+            auto memory = grid.memory(5);
+            std::uint8_t optimal = 7;
+            SpmdTeam::run(5, 0, [&](SpmdTeam& team) {
+                grid.run(team, exact, nullptr, memory.data(), labels.data(), &optimal);
+            });
+            CHECK(labels == expected.labels);
+        }
+    }
+}
+
+TEST_CASE("grid_cut: any values end, within bounds") {
+    std::mt19937 random(807);
+    const double odd[] = {std::nan(""), INFINITY, -INFINITY, 1e308, -1e308, 5e-324};
+    for (int trial = 0; trial < 120; ++trial) {
+        Grid grid(random, 4 + trial % 3, 6, 2 + trial % 2, trial % 2 ? Grid::convex : Grid::any);
+        auto* part = trial % 4 == 0   ? &grid.unary
+                     : trial % 4 == 1 ? &grid.pairwise
+                     : trial % 4 == 2 ? &grid.weight_v
+                                      : &grid.weight_h;
+        const double value = odd[random() % 6];
+        (*part)[random() % part->size()] = value;
+        auto team = any_team(random);
+        const Labels init(at(grid.h * grid.w), trial % 3 ? INT64_MAX : INT64_MIN);
+        const auto answer = grid.solve(team, trial % 2, trial % 5 ? init.data() : nullptr);
+        if (!std::isfinite(value)) CHECK_FALSE(answer.optimal);
+    }
+}
