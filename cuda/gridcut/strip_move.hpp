@@ -6,7 +6,9 @@
 // csrc/gridcut/strip_table.hpp does it: the table stays in registers, and what is remembered is one
 // bit per site and state, for the way back. Threads that try other moves work beside each other
 // without ever waiting.
-// Guarantee: the minimum, whatever the signs, as long as no sum leaves the number type.
+// Guarantee: the minimum, whatever the signs, as long as no sum or difference of two leaves the
+// number
+//   type (32 or 64-bit integers).
 // Cost: rows * 4 steps of some 100 instructions; 2 bytes per site.
 // Source: Bellman's principle on a path decomposition of the grid.
 #pragma once
@@ -33,6 +35,19 @@ struct StripMinimum {
     int state;
 };
 
+namespace detail {
+
+// Notes whether a < b as bit 15 - `state` of the word, states in ascending order. In 32 bits by
+// shifts, where a comparison would cost the device more.
+COMIX_HD inline unsigned note_less(unsigned word, std::int32_t a, std::int32_t b, int) {
+    return word << 1 | static_cast<std::uint32_t>(a - b) >> 31;
+}
+COMIX_HD inline unsigned note_less(unsigned word, std::int64_t a, std::int64_t b, int state) {
+    return a < b ? word | 1U << (15 - state) : word;
+}
+
+}  // namespace detail
+
 // row(r, costs) writes the costs of row r, called in ascending order. decisions[k * stride], k
 // below 4 * rows, remembers the way.
 template <class Number, class Row>
@@ -52,7 +67,7 @@ COMIX_HD StripMinimum<Number> solve_strip(int rows, Row& row, std::uint16_t* dec
         for (int c = 0; c < kStripWidth; ++c) {
             const Number alone = costs.alone[c], joint = costs.above[c], left = costs.left[c];
             Number next[kStates];
-            unsigned word = 0;
+            unsigned word = 0;  // first state highest
 #if defined(__CUDACC__)
 #pragma unroll
 #endif
@@ -61,8 +76,8 @@ COMIX_HD StripMinimum<Number> solve_strip(int rows, Row& row, std::uint16_t* dec
                 const Number own = s & 1 ? alone + left : alone;
                 next[2 * s] = above < below ? above : below;
                 next[2 * s + 1] = (taken < below ? taken : below) + own;
-                word |= (above < below ? 1U : 0U) << (2 * s);
-                word |= (taken < below ? 1U : 0U) << (2 * s + 1);
+                word = detail::note_less(word, above, below, 2 * s);
+                word = detail::note_less(word, taken, below, 2 * s + 1);
             }
 #if defined(__CUDACC__)
 #pragma unroll
@@ -87,7 +102,7 @@ COMIX_HD void walk_strip_back(int rows, int state, const std::uint16_t* decision
                               const Take& take) {
     for (int k = kStripWidth * rows - 1; k >= 0; --k) {
         if (state & 1) take(k / kStripWidth, k % kStripWidth);
-        const int above = decisions[static_cast<std::int64_t>(k) * stride] >> state & 1;
+        const int above = decisions[static_cast<std::int64_t>(k) * stride] >> (15 - state) & 1;
         state = state >> 1 | above << (kStripWidth - 1);
     }
 }
