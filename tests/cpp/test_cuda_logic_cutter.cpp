@@ -247,7 +247,7 @@ TEST_CASE("grid_cut: expansion is as good as the CPU's") {
                 const auto again = grid.solve(team, false, answer.labels.data());
                 CHECK(grid.energy(again.labels) <= value + 1e-9);
             }
-            MESSAGE("energy ", own, ", the CPU's ", cpu);
+            INFO("energy ", own, ", the CPU's ", cpu);
             // Wide grids with random signs: half of a positive joint cost on either site is crude.
             const bool crude = kind == Grid::any && shape.h > 4 && shape.w > 4;
             CHECK(own <= cpu + 3 * std::sqrt(squares / count) + 1e-9 + (crude ? 0.06 * cpu : 0));

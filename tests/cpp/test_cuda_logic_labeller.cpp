@@ -123,7 +123,7 @@ void check_quality(int count, int n, int h, int w, bool matrix, unsigned seed,
     }
     const double difference = sum / count;
     const double error = std::sqrt(squares / count - difference * difference) / std::sqrt(count);
-    MESSAGE("objective ", mean, ", difference ", difference, ", its error ", error);
+    INFO("objective ", mean, ", difference ", difference, ", its error ", error);
     CHECK(difference <= 3 * error + 1e-9);
 }
 
