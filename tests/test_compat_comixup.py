@@ -270,6 +270,15 @@ def test_mixed_pixels_come_from_the_partition() -> None:
         assert float(mixed[o].mean()) == pytest.approx(float(soft[o] @ torch.arange(25.0)), abs=1e-4)
 
 
+def test_integer_targets_are_soft_labels_too() -> None:
+    images, saliency = torch.rand(4, 3, 16, 16), torch.rand(4, 16, 16)
+    results = []
+    for target in (torch.eye(4), torch.eye(4, dtype=torch.int64)):
+        seed(0)
+        results.append(comixup.mixup_process(images, target, DEFAULTS, saliency)[1])
+    assert torch.equal(*results)
+
+
 def test_parallel_draws_from_the_global_states() -> None:
     images, saliency, target = torch.rand(8, 3, 16, 16), torch.rand(8, 16, 16), torch.eye(8)
     args = SimpleNamespace(**{**vars(DEFAULTS), "m_part": 4})
@@ -321,6 +330,7 @@ def test_start_labels_in_the_imagenet_script() -> None:
         ({"A": -torch.eye(3)}, ValueError, "compatibility: expected values in 0"),
         ({"n_output": 0}, ValueError, "n_output: expected an int of at least 1"),
         ({"thres_type": "both"}, ValueError, "thres_type: expected one of 'hard', 'soft', got 'both'"),
+        ({"gamma": None}, TypeError, "gamma: expected a number of at least 0, got None"),
         ({"niter": 0}, ValueError, "niter: expected an int of at least 1"),
         ({"mixup_alpha": 0.0}, ValueError, "mixup_alpha: expected a number above 0"),
         ({"idx": torch.zeros(2, 2, 2, dtype=torch.int64)}, ValueError, r"idx: expected shape \[3, 2, 2\]"),
@@ -343,6 +353,9 @@ def test_bad_batches() -> None:
         comixup.mixup_process(images, target, DEFAULTS)
     with pytest.raises(ValueError, match=r"A_dist: expected shape \[4, 4\], got \[3, 3\]"):
         comixup.mixup_process(images, target, DEFAULTS, saliency, torch.eye(3))
+    far = SimpleNamespace(**{**vars(DEFAULTS), "m_omega": 2})
+    with pytest.raises(ValueError, match=r"omega: expected a number in 0\.\.1, got 2"):
+        comixup.mixup_process(images, target, far, saliency)
     with pytest.raises(TypeError, match="param_list: expected a mapping with m_block_num"):
         comixup_imagenet.mixup_match(images, target, {"m_beta": 1}, saliency)
     with (

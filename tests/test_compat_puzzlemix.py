@@ -236,6 +236,7 @@ def test_gradients_reach_the_images() -> None:
         ({"alpha": 1.5}, ValueError, r"alpha: expected one number in 0\.\.1, got 1.5"),
         ({"alpha": np.array([0.1, 0.2])}, ValueError, "alpha: expected one number"),
         ({"t_size": 0}, ValueError, "t_size: expected an int of at least 1, or -1, got 0"),
+        ({"alpha": "a"}, TypeError, r"alpha: expected one number in 0\.\.1, got 'a'"),
         ({"mean": [0.5, 0.5]}, ValueError, "mean: expected 3 numbers"),
         ({"std": "a"}, TypeError, "std: expected numbers"),
         ({"block_num": 17}, ValueError, "grid: expected no more blocks than pixels"),
@@ -256,7 +257,10 @@ def test_replay_refuses_what_the_official_code_cannot_take() -> None:
             puzzlemix.mixup_graph(images, saliency, [1, 0], block_num=16)
         with pytest.raises(ValueError, match="unary: expected finite values"):
             puzzlemix.mixup_graph(images, saliency * 0, [1, 0], block_num=14)
+        with pytest.raises(ValueError, match="block_num: expected at least 2 in replay, got 1"):
+            puzzlemix.mixup_graph(images, saliency, [1, 0], block_num=1)
     puzzlemix.mixup_graph(images, saliency * 0, [1, 0], block_num=16)
+    puzzlemix.mixup_graph(images, saliency, [1, 0], block_num=1)
 
 
 # ---- the other repository's script -----------------------------------------------------------------------

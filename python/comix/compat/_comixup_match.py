@@ -17,7 +17,7 @@ from comix.compat._comixup_parts import (
     smooth_cost,
     to_onehot,
 )
-from comix.compat._official import for_solver, mix
+from comix.compat._official import for_solver, mix, soft
 from comix.compat._puzzle_parts import official_saliency
 from comix.compat._replay import replaying
 
@@ -42,6 +42,10 @@ class Settings(NamedTuple):
         """Self, with errors in the official names."""
         checks.check_option(self.thres_type, "thres_type", ("hard", "soft"))
         checks.check_number(self.mixup_alpha, "mixup_alpha", 0.0, above=True)
+        for name in ("beta", "gamma", "eta", "thres", "omega"):
+            checks.check_number(getattr(self, name), name, 0.0)
+        if self.omega > 1:
+            checks.fail("omega", "a number in 0..1", repr(self.omega))
         checks.check_count(self.niter, "niter", 1)
         return self
 
@@ -177,10 +181,8 @@ def mix_batch(
     if saliency is None:
         checks.fail("sc", "saliency [N, H, W]", "None", TypeError)
     saliency = checks.check_saliency(saliency, images).detach()
-    checks.require_tensor(targets, "target_reweighted")
     count = len(images)
-    if targets.ndim != 2 or len(targets) != count:
-        checks.fail("target_reweighted", f"shape [{count}, K]", checks.shape_of(targets))
+    targets = soft(targets, "target_reweighted", count)
     if distance is not None and tuple(checks.require_tensor(distance, "A_dist").shape) != (count, count):
         checks.fail("A_dist", f"shape [{count}, {count}]", checks.shape_of(distance))
     part = checks.check_count(part, "m_part", 1)

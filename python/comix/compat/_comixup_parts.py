@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from comix import MixPlan, grid_cut, grid_energy
 from comix import _checks as checks
-from comix.compat._official import for_solver, mix, official, one_hot
+from comix.compat._official import for_solver, mix, official, one_hot, soft
 from comix.compat._replay import Numbers, next_members, official_cut, replaying
 
 _SOFT_BONUS = 5e-4  # what a half-and-half label costs less than its members' mean
@@ -268,11 +268,9 @@ def mix_masks(
     """Mixed images ``[m, C, Y, X]``, and targets ``[m, K]`` summed over blocks (weighted ``[n, H, W]``)."""
     checks.require_tensor(mask, "mask_onehot")
     checks.check_images(images)
-    checks.require_tensor(targets, "target_reweighted")
+    targets = soft(targets, "target_reweighted", len(images))
     if mask.ndim != 4 or 0 in mask.shape or mask.shape[3] != len(images):
         checks.fail("mask_onehot", f"shape [m, H, W, {len(images)}]", checks.shape_of(mask))
-    if targets.ndim != 2 or len(targets) != len(images):
-        checks.fail("target_reweighted", f"shape [{len(images)}, K]", checks.shape_of(targets))
     sums = (mask if weight is None else mask * weight.permute(1, 2, 0)).flatten(1, 2).sum(1)  # [m, n]
     value, index = mask.detach().topk(min(2, mask.shape[3]), -1)
     one, half = value[..., :1] == 1, (value == 0.5).all(-1, keepdim=True)

@@ -54,6 +54,14 @@ def one_hot(labels: torch.Tensor, classes: int, name: str) -> torch.Tensor:
     return rows.scatter_(1, labels.to(torch.int64).unsqueeze(1), 1)
 
 
+def soft(targets: Any, name: str, count: int) -> torch.Tensor:
+    """Soft labels ``[count, K]``, as float32 if they are integers."""
+    labels = checks.require_tensor(targets, name)
+    if labels.ndim != 2 or len(labels) != count:
+        checks.fail(name, f"shape [{count}, K]", checks.shape_of(labels))
+    return labels if labels.is_floating_point() else labels.to(torch.float32)
+
+
 def setting(args: Any, name: str) -> Any:
     """One field of the official ``args`` namespace."""
     if args is None:

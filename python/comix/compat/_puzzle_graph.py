@@ -137,9 +137,10 @@ class Puzzle:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         width, (grid, _) = self.images.shape[-1], self.grid
         if self.images.shape[-2] != width or width % grid:
-            checks.fail(
-                "input1", f"square images that {grid} blocks divide in replay", str(self.images.shape)
-            )
+            got = checks.shape_of(self.images)
+            checks.fail("input1", f"square images that {grid} blocks divide in replay", got)
+        if grid == 1:
+            checks.fail("block_num", "at least 2 in replay", "1")
         block = width // grid
         terms, saliency = self.terms, official_saliency(self.grad, block)
         energy = (terms.beta, terms.gamma, terms.eta, terms.neigh_size, terms.n_labels)

@@ -64,11 +64,17 @@ def graphcut_multi(
     if first.ndim != 2 or 0 in first.shape:
         checks.fail("unary1", "shape [H, W]", str(list(first.shape)))
     height, width = first.shape
-    shapes = {"unary2": (second, (height, width)), "pw_x": (down, (height - 1, width))}
+    shapes = {
+        "unary1": (first, (height, width)),
+        "unary2": (second, (height, width)),
+        "pw_x": (down, (height - 1, width)),
+    }
     shapes["pw_y"] = (right, (height, width - 1))
     for name, (array, expected) in shapes.items():
         if array.shape != expected:
             checks.fail(name, f"shape {list(expected)}", str(list(array.shape)))
+        if not np.isfinite(array).all():
+            checks.fail(name, "finite values", "NaN or infinite ones")
     beta, eta = checks.check_number(beta, "beta"), checks.check_number(eta, "eta")
     masks = cut_pairs(
         first[None], second[None], down[None], right[None], share(alpha), beta, eta, n_labels, eps
@@ -79,7 +85,10 @@ def graphcut_multi(
 
 def share(alpha: Any) -> float:
     """A mixing ratio in 0..1, given as a number or an array of one."""
-    values = np.asarray(alpha, dtype=np.float64)
+    try:
+        values = np.asarray(alpha, dtype=np.float64)
+    except (TypeError, ValueError):
+        checks.fail("alpha", "one number in 0..1", repr(alpha), TypeError)
     if values.size != 1 or not 0 <= float(values.reshape(())) <= 1:
         checks.fail("alpha", "one number in 0..1", str(alpha))
     return float(values.reshape(()))

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from comix import _checks as checks
-from comix.compat._official import device_named, official, one_hot, setting
+from comix.compat._official import device_named, official, one_hot, setting, soft
 from comix.compat._puzzle_graph import Puzzle
 from comix.compat._puzzle_parts import (
     graphcut_multi,
@@ -202,8 +202,9 @@ def mixup_graph(
     """
     terms = {"beta": beta, "gamma": gamma, "eta": eta, "neigh_size": neigh_size, "n_labels": n_labels}
     puzzle = Puzzle(input1, grad1, indices, block_num, alpha, {**terms, "mean": mean, "std": std})
-    if not isinstance(t_size, int) or (t_size < 1 and t_size != -1):
-        checks.fail("t_size", "an int of at least 1, or -1", repr(t_size))
+    t_size = checks.check_count(t_size, "t_size", -1)
+    if t_size == 0:
+        checks.fail("t_size", "an int of at least 1, or -1", "0")
     return puzzle(bool(transport), t_eps, t_size, noise, adv_mask1 == 1, adv_mask2 == 1)
 
 
@@ -243,9 +244,7 @@ def mixup_process(
         TypeError, ValueError: a field of args is missing, or see :func:`mixup_graph`.
     """
     checks.require_tensor(out, "out")
-    checks.require_tensor(target_reweighted, "target_reweighted")
-    if len(target_reweighted) != len(out) or target_reweighted.ndim != 2:
-        checks.fail("target_reweighted", f"shape [{len(out)}, K]", checks.shape_of(target_reweighted))
+    target_reweighted = soft(target_reweighted, "target_reweighted", len(out))
     mixup_alpha = setting(args, "mixup_alpha")
     block_num = int(2 ** np.random.randint(1, 5))
     indices = torch.from_numpy(np.random.permutation(len(out))).to(out.device)
