@@ -104,9 +104,11 @@ def test_no_native_code_aborts() -> None:
 # From the ground up: a module imports modules of lower layers only.
 LAYERS = [
     {"_native"},
-    {"_checks"},
+    {"_checks", "_on_cuda"},
     {"_solver_arrays", "_mix_kernel", "_pooling", "_targets"},
+    {"_mix_op"},
     {"gridcut", "transport", "mixing", "saliency"},
+    {"_puzzlemix_terms"},
     {"puzzlemix", "comixup"},
     {"_mixers"},
     {"_augment_comixup", "_augment_puzzlemix"},

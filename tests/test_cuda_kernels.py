@@ -12,8 +12,8 @@ import comix
 import pytest
 import torch
 from comix import _native as native
-from comix._mix_kernel import _mix as mix_on_cpu
-from comix._mix_kernel import _mix_transpose as mix_transpose_on_cpu
+from comix._mix_kernel import mix_kernel as mix_on_cpu
+from comix._mix_kernel import mix_transpose_kernel as mix_transpose_on_cpu
 
 built = comix.build_info()["cuda"] is not None
 needs_module = pytest.mark.skipif(not built, reason="this build has no CUDA module")

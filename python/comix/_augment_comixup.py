@@ -8,6 +8,7 @@ import torch
 from comix import _checks as checks
 from comix import _native as native
 from comix._mixers import Mixer, check_generator, draw_dirichlet, draw_gamma
+from comix._on_cuda import comixup as on_cuda
 from comix.comixup import THRESHOLDS, comixup_labels
 from comix.mixing import MixPlan
 from comix.saliency import pool_saliency
@@ -25,14 +26,16 @@ def salient_distance(saliency: torch.Tensor) -> torch.Tensor:
     Returns:
         float64 ``[..., n, n]``. The window is 8 x 8, stride 1, the first of equals; smaller in small images.
     """
-    native.require_cpu(saliency, "saliency")
+    native.require_device(saliency, "saliency")
     height, width = saliency.shape[-2:]
+    window = (min(_WINDOW, height), min(_WINDOW, width))
+    if saliency.device.type != "cpu":
+        return on_cuda.salient_distance(saliency, window)
     maps = saliency if saliency.dtype in (torch.float32, torch.float64) else saliency.to(torch.float32)
     spots = np.empty((*saliency.shape[:-2], 2), np.int64)
     native.core.salient_spots(
         native.array(maps.reshape(-1, height, width).contiguous()),
-        min(_WINDOW, height),
-        min(_WINDOW, width),
+        *window,
         native.threads(),
         spots.reshape(-1, 2),
     )
@@ -53,6 +56,8 @@ def compatibility_of(distance: torch.Tensor, omega: float) -> torch.Tensor:
         float64 ``[P, n, n]``.
     """
     n = distance.shape[-1]
+    if distance.device.type != "cpu":
+        return on_cuda.compatibility(distance, omega)
     eye = np.eye(n)
     far = native.array(distance)
     total = far.sum((1, 2), keepdims=True)
@@ -183,9 +188,10 @@ class CoMixup(Mixer):
             if begin == end:
                 continue
             part = blocks[begin:end].view(-1, n, gh, gw)
-            prior, init = self.draw(part.shape[0], n, (gh, gw))
             maps = saliency[begin:end].reshape(-1, n, *saliency.shape[1:])
             distance = salient_distance(maps)
+            drawn = self.draw(part.shape[0], n, (gh, gw))
+            prior, init = (native.send(numbers, saliency.device) for numbers in drawn)
             labels = comixup_labels(
                 prior[:, :, None, None] - part,
                 compatibility=compatibility_of(distance, self.omega),
@@ -196,7 +202,7 @@ class CoMixup(Mixer):
                 sweeps=self.sweeps,
                 threshold=self.threshold,
             )
-            labels += torch.arange(begin, end, n).view(-1, 1, 1, 1, 1)
+            labels += torch.arange(begin, end, n, device=labels.device).view(-1, 1, 1, 1, 1)
             results.append(labels.flatten(0, 1))
         return results[0] if len(results) == 1 else torch.cat(results)
 

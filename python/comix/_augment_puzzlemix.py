@@ -12,7 +12,7 @@ from comix import _checks as checks
 from comix import _native as native
 from comix._mixers import Mixer, check_generator, draw_dirichlet
 from comix.mixing import MixPlan
-from comix.puzzlemix import mask_and_blocks
+from comix.puzzlemix import mask_and_terms
 from comix.saliency import pool_saliency
 from comix.transport import transport_plan
 
@@ -140,26 +140,42 @@ class PuzzleMix(Mixer):
             A plan with B outputs.
         """
         # "auto" is exact here, except for gamma > 1 on wide grids, where exact would have to refuse.
-        mask, blocks = mask_and_blocks(images, saliency, index, lam, grid=grid, method="auto", **self._energy)
+        mask, terms = mask_and_terms(images, saliency, index, lam, grid=grid, method="auto", **self._energy)
+        blocks, index = terms.blocks, terms.partner
         if not self.transport:
             return MixPlan.from_mask(mask, index)
         height, width = saliency.shape[1:]
         fine = [self._refinement(n // g) for n, g in zip((height, width), mask.shape[1:], strict=True)]
         if fine != [1, 1]:
-            mask = mask.repeat_interleave(fine[0], 1).repeat_interleave(fine[1], 2)
+            batch, gh, gw = mask.shape
+            mask = mask[:, :, None, :, None].expand(batch, gh, fine[0], gw, fine[1])
+            mask = mask.reshape(batch, gh * fine[0], gw * fine[1])
             blocks = pool_saliency(saliency, (mask.shape[1], mask.shape[2]))
-        # Own images and partners in one batch of problems. NumPy builds it: torch hands indexing and
-        # conversions of this size to threads, which costs more than the work.
-        own_saliency, shown = native.array(blocks).astype(np.float64), mask.numpy()
-        saliencies = np.concatenate((own_saliency, own_saliency[np.asarray(index)]))
-        masks = np.concatenate((shown, 1 - shown)).astype(np.float64)
-        plans = transport_plan(saliencies, masks, eps=self.transport_eps)
-        own, partner = (torch.from_numpy(plan) for plan in (plans[: len(mask)], plans[len(mask) :]))
+        own, partner = self._moves(blocks, mask, index)
         return MixPlan.from_mask(mask, index, own, partner)
 
     def _refinement(self, block: int) -> int:
         """Blocks that move per mask block, along one axis of mask blocks of this many pixels."""
         return 1 if self.transport_size is None else max(1, block // self.transport_size)
+
+    def _moves(
+        self, blocks: torch.Tensor, mask: torch.Tensor, index: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Transport plans of own images and partners, solved as one batch of problems."""
+        if mask.device.type == "cpu":
+            # NumPy builds it: torch hands indexing and conversions of this size to threads, which costs more
+            # than the work.
+            saliency, shown = native.array(blocks).astype(np.float64), native.array(mask)
+            saliencies = np.concatenate((saliency, saliency[np.asarray(index)]))
+            masks = np.concatenate((shown, 1 - shown)).astype(np.float64)
+            plans = torch.from_numpy(transport_plan(saliencies, masks, eps=self.transport_eps))
+        else:
+            partners = index.clamp(0, len(mask) - 1)  # values on the device are not checked
+            maps = torch.cat((blocks, blocks[partners])).to(torch.float64)
+            plans = transport_plan(
+                maps, torch.cat((mask, 1 - mask)).to(torch.float64), eps=self.transport_eps
+            )
+        return plans[: len(mask)], plans[len(mask) :]
 
     def _plan_batch(self, images: torch.Tensor, saliency: torch.Tensor) -> MixPlan:
         grid, index, lam = self.draw(images.shape[0], images.shape[2], images.shape[3])

@@ -1,4 +1,4 @@
-"""The compiled mixing kernel as a differentiable function of the images, and what native code does for plans.
+"""The compiled mixing kernels on the CPU, and what native code does there for plans.
 
 Arguments are checked by the caller, except for values: functions that build or judge a plan say whether its
 values are in range, and leave the explanation to the caller.
@@ -15,18 +15,8 @@ from comix import _native as native
 Entries = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # source, block, weight: [B_out, gh, gw, 2]
 
 
-def mix_kernel(
-    images: torch.Tensor, source: torch.Tensor, block: torch.Tensor, weight: torch.Tensor
-) -> torch.Tensor:
-    """Gather and blend blocks; arguments checked by the caller. Records a graph when images require it."""
-    entries = (source, block, weight.detach())
-    if images.requires_grad and torch.is_grad_enabled():
-        mixed: torch.Tensor = _Mix.apply(images, entries)  # type: ignore[no-untyped-call]
-        return mixed
-    return _mix(images, entries)
-
-
-def _mix(images: torch.Tensor, entries: Entries) -> torch.Tensor:
+def mix_kernel(images: torch.Tensor, entries: Entries) -> torch.Tensor:
+    """Gather and blend blocks of images ``[n, C, H, W]``."""
     shape = (entries[0].shape[0], *images.shape[1:])
     # Each call of torch costs as much as mixing a few small images: no view is made that is not needed.
     channels_last = not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
@@ -50,7 +40,8 @@ def _mix(images: torch.Tensor, entries: Entries) -> torch.Tensor:
     return mixed
 
 
-def _mix_transpose(mixed: torch.Tensor, entries: Entries, n_inputs: int) -> torch.Tensor:
+def mix_transpose_kernel(mixed: torch.Tensor, entries: Entries, n_inputs: int) -> torch.Tensor:
+    """The transpose: ``[B_out, C, H, W]`` to ``[n_inputs, C, H, W]``, contiguous."""
     # Half types add up in float32.
     dtype = mixed.dtype if mixed.dtype == torch.float64 else torch.float32
     gradient = torch.zeros((n_inputs, *mixed.shape[1:]), dtype=dtype)
@@ -65,30 +56,6 @@ def _mix_transpose(mixed: torch.Tensor, entries: Entries, n_inputs: int) -> torc
         native.threads(),
     )
     return gradient.to(mixed.dtype)
-
-
-class _Mix(torch.autograd.Function):
-    """Mixing is linear in the images: its backward is the transpose, and that one's backward is mixing."""
-
-    @staticmethod
-    def forward(ctx: Any, images: torch.Tensor, entries: Entries) -> torch.Tensor:
-        ctx.entries, ctx.n_inputs = entries, images.shape[0]
-        return _mix(images, entries)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
-        return _MixTranspose.apply(gradient, ctx.entries, ctx.n_inputs), None  # type: ignore[no-untyped-call]
-
-
-class _MixTranspose(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, mixed: torch.Tensor, entries: Entries, n_inputs: int) -> torch.Tensor:
-        ctx.entries = entries
-        return _mix_transpose(mixed, entries, n_inputs)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
-        return _Mix.apply(gradient, ctx.entries), None, None  # type: ignore[no-untyped-call]
 
 
 def largest_source(entries: Entries, tolerance: float) -> int:

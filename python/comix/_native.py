@@ -26,9 +26,11 @@ __all__ = [
     "build_info",
     "core",
     "cuda",
+    "has_cuda",
     "place",
-    "require_cpu",
+    "require_device",
     "scratch",
+    "send",
     "threads",
 ]
 
@@ -42,12 +44,17 @@ def threads() -> int:
     return torch.get_num_threads()
 
 
-def require_cpu(tensor: torch.Tensor, name: str) -> None:
-    """BackendUnavailable unless the tensor is on the CPU."""
-    if tensor.device.type != "cpu":
+def require_device(tensor: torch.Tensor, name: str) -> None:
+    """BackendUnavailable unless this build has kernels for where the tensor is."""
+    kind = tensor.device.type
+    if kind == "cuda":
+        try:
+            cuda()
+        except BackendUnavailable as error:
+            raise BackendUnavailable(f"{name}: is on {tensor.device}, but {error}") from error
+    elif kind != "cpu":
         raise BackendUnavailable(
-            f"{name}: is on {tensor.device}, but this build of comix has CPU solvers only; "
-            f"move it with .cpu()"
+            f"{name}: is on {tensor.device}, but comix solves on the CPU and on CUDA; move it with .cpu()"
         )
 
 
@@ -64,10 +71,36 @@ def cuda() -> ModuleType:
     return _cuda
 
 
+def has_cuda() -> bool:
+    """Whether this build has CUDA kernels."""
+    try:
+        cuda()
+    except BackendUnavailable:
+        return False
+    return True
+
+
 def place(tensor: torch.Tensor) -> dict[str, int]:
     """The arguments of every kernel: the device of a CUDA tensor, and the current stream there."""
     index = tensor.get_device()
     return {"device": index, "stream": torch.cuda.current_stream(index).cuda_stream}
+
+
+def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor of the CPU on ``device``: to CUDA through pinned memory, so that the host does not wait.
+
+    Raises:
+        RuntimeError: while a CUDA graph is captured. Every replay would read memory of the host that has
+            long been used for something else.
+    """
+    if device.type != "cuda":
+        return tensor.to(device)
+    if torch.cuda.is_current_stream_capturing():
+        raise RuntimeError(
+            "numbers from the CPU (random draws, index, lam, std) cannot reach the device while a CUDA graph "
+            "is captured: draw before the capture, and pass them as tensors on the device"
+        )
+    return tensor.detach().contiguous().pin_memory().to(device, non_blocking=True)
 
 
 def scratch(size: int, tensor: torch.Tensor) -> torch.Tensor:
@@ -110,9 +143,12 @@ def build_info() -> dict[str, str | None]:
 def backends() -> dict[str, bool]:
     """Which devices this build can solve on, on this machine.
 
+    ``"cuda"`` needs both: a build with CUDA kernels and a device that torch can use. docs/cuda.md lists the
+    functions that have no kernel yet.
+
     Example:
         >>> import comix
         >>> comix.backends()["cpu"]
         True
     """
-    return {"cpu": True, "cuda": False}
+    return {"cpu": True, "cuda": build_info()["cuda"] is not None and torch.cuda.is_available()}

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from comix import _native as native
+from comix._on_cuda import puzzlemix as on_cuda
 
 
 def pool_in_one_pass(saliency: Tensor, rows: int, columns: int) -> Tensor | None:
@@ -19,6 +20,14 @@ def pool_in_one_pass(saliency: Tensor, rows: int, columns: int) -> Tensor | None
     pooled = torch.empty(values.shape[0], rows, columns, dtype=values.dtype)
     fine = native.core.pool_saliency(native.array(values), native.threads(), pooled.numpy())
     return pooled if fine else None
+
+
+def pool_elsewhere(saliency: Tensor, rows: int, columns: int) -> Tensor:
+    """The same without a look at the values: by the CUDA kernel, or in steps where that cannot go."""
+    wants_gradient = saliency.requires_grad and torch.is_grad_enabled()
+    if saliency.device.type == "cuda" and native.has_cuda() and not wants_gradient:
+        return on_cuda.pool_saliency(saliency, rows, columns)
+    return pool_in_steps(saliency, rows, columns)
 
 
 def pool_in_steps(saliency: Tensor, rows: int, columns: int) -> Tensor:

@@ -19,6 +19,7 @@ class SolverArrays:
 
     def __init__(self, first: Any) -> None:
         self._numpy = isinstance(first, np.ndarray)
+        self._place: tuple[str, torch.device] | None = None  # of the first tensor that came
 
     def _tensor(self, value: Any, name: str) -> torch.Tensor:
         if isinstance(value, np.ndarray):
@@ -33,15 +34,23 @@ class SolverArrays:
             checks.fail(name, "a torch.Tensor or numpy.ndarray", type(value).__name__, TypeError)
         if value.layout != torch.strided or value.is_nested:
             checks.fail(name, "a dense tensor", "a sparse or nested one", TypeError)
-        native.require_cpu(value, name)
+        native.require_device(value, name)
         return value.detach().resolve_neg()
+
+    def _same_device(self, tensor: torch.Tensor, name: str) -> torch.Tensor:
+        """The tensor, where all others of the call are; numbers may come as 0-d tensors of the CPU."""
+        if self._place is None:
+            self._place = (name, tensor.device)
+        elif tensor.device != self._place[1] and (tensor.ndim or tensor.device.type != "cpu"):
+            checks.fail(name, f"the device of {self._place[0]} ({self._place[1]})", str(tensor.device))
+        return tensor
 
     def floats(self, value: Any, name: str) -> torch.Tensor:
         """Finite numbers of any float or integer dtype, as float64."""
-        tensor = self._tensor(value, name)
+        tensor = self._same_device(self._tensor(value, name), name)
         checks.check_dtype(tensor, name, _NUMERIC)
         checks.check_finite(tensor, name)
-        if tensor.dtype == torch.int64 and tensor.numel():
+        if tensor.dtype == torch.int64 and tensor.numel() and checks.values_checked(tensor):
             low, high = (int(v) for v in torch.aminmax(tensor))
             if low < -_EXACT_INTEGER or high > _EXACT_INTEGER:
                 checks.fail(name, "integers within +-2**53 (exact in float64)", str(max(high, low, key=abs)))
@@ -49,7 +58,7 @@ class SolverArrays:
 
     def indices(self, value: Any, name: str) -> torch.Tensor:
         """Integers of any width, as int64."""
-        tensor = self._tensor(value, name)
+        tensor = self._same_device(self._tensor(value, name), name)
         checks.check_dtype(tensor, name, checks.INDEX_DTYPES)
         return tensor.to(torch.int64)
 

@@ -8,21 +8,25 @@ import numpy as np
 import torch
 
 from comix import _checks as checks
+from comix import _native as native
 
 
 def check_index(value: object, batch: int, device: torch.device) -> torch.Tensor:
-    """Partners ``[B]`` as int64, in range; a sequence of ints will do."""
+    """Partners ``[B]`` as int64 on ``device``, in range; from there, from the CPU, or a sequence of ints."""
     if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str):
         try:
-            value = torch.as_tensor(value, device=device)
+            value = torch.as_tensor(value)
         except (TypeError, ValueError, RuntimeError):
             checks.fail("index", f"{batch} ints (one partner per sample)", repr(value), TypeError)
     index = checks.require_tensor(value, "index")
     checks.check_dtype(index, "index", checks.INDEX_DTYPES)
     if tuple(index.shape) != (batch,):
         checks.fail("index", f"shape [{batch}] (one partner per sample)", checks.shape_of(index))
+    if index.device.type != "cpu" and index.device != device:
+        checks.fail("index", f"a tensor on {device}, as the images are, or on the CPU", str(index.device))
     checks.check_range(index, "index", 0, batch - 1)
-    return index.to(device=device, dtype=torch.int64).contiguous()
+    index = index.to(torch.int64).contiguous()
+    return index if index.device == device else native.send(index, device)
 
 
 def soft_targets(value: object, num_classes: int | None) -> torch.Tensor:
@@ -34,6 +38,8 @@ def soft_targets(value: object, num_classes: int | None) -> torch.Tensor:
             checks.fail("num_classes", "the number of classes, since targets are class indices", "None")
         checks.check_count(num_classes, "num_classes", 1)
         checks.check_range(targets, "targets", 0, num_classes - 1)
+        if targets.device.type != "cpu":  # nothing that a class out of range could stop
+            return (targets[:, None] == torch.arange(num_classes, device=targets.device)).to(torch.float32)
         soft = torch.zeros(targets.shape[0], num_classes, device=targets.device)
         return soft.scatter_(1, targets.to(torch.int64)[:, None], 1.0)
     if targets.ndim != 2 or 0 in targets.shape:

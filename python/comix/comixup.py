@@ -11,27 +11,26 @@ gamma' = gamma / blocks, tau' = tau * blocks. Kim, Choo, Jeong & Song, "Co-Mixup
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from comix import _checks as checks
 from comix import _native as native
+from comix._on_cuda import comixup as on_cuda
 from comix.gridcut import METHODS
 
 THRESHOLDS = ("hard", "soft", "hard_official")
 SELECTIONS = ("best", "last")
 
 
-def _cost(cost: torch.Tensor, compatibility: torch.Tensor | None) -> tuple[torch.Tensor, Any]:
-    """Cost as float64 ``[P, n, gh, gw]``, compatibility as a float64 array ``[P, n, n]`` or None."""
+def _cost(cost: torch.Tensor, compatibility: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Cost as float64 ``[P, n, gh, gw]``, compatibility as float64 ``[P, n, n]`` or None."""
     checks.require_tensor(cost, "cost")
     checks.check_dtype(cost, "cost", checks.FLOAT_DTYPES)
     if cost.ndim != 4:
         checks.fail("cost", "shape [P, n, gh, gw]", checks.shape_of(cost))
     if 0 in cost.shape:
         checks.fail("cost", "at least one partition, input and block", f"shape {checks.shape_of(cost)}")
-    native.require_cpu(cost, "cost")
+    native.require_device(cost, "cost")
     checks.check_finite(cost, "cost")
     if compatibility is not None:
         checks.require_tensor(compatibility, "compatibility")
@@ -42,10 +41,8 @@ def _cost(cost: torch.Tensor, compatibility: torch.Tensor | None) -> tuple[torch
         checks.check_same_device({"cost": cost, "compatibility": compatibility})
         checks.check_finite(compatibility, "compatibility")
         checks.check_range(compatibility, "compatibility", 0, float("inf"))
-    matrix = None
-    if compatibility is not None:
-        matrix = native.array(compatibility.to(torch.float64).contiguous())
-    return cost.detach().to(torch.float64).contiguous(), matrix
+        compatibility = compatibility.detach().to(torch.float64).contiguous()
+    return cost.detach().to(torch.float64).contiguous(), compatibility
 
 
 def _numbers(beta: float, gamma: float, tau: float, threshold: str) -> tuple[float, float, float]:
@@ -66,8 +63,11 @@ def _starts(
         checks.fail("generator", "a torch.Generator or None", type(generator).__name__, TypeError)
     if init is None:
         m = n if n_outputs is None else checks.check_count(n_outputs, "n_outputs", 1)
-        device = cost.device if generator is None else generator.device
-        return torch.randint(0, n, (partitions, 1, m, height, width), generator=generator, device=device)
+        if generator is not None and generator.device.type != "cpu":
+            expected = "a CPU generator (draws are the same for all devices)"
+            checks.fail("generator", expected, str(generator.device))
+        drawn = torch.randint(0, n, (partitions, 1, m, height, width), generator=generator)
+        return native.send(drawn, cost.device)
     checks.require_tensor(init, "init")
     checks.check_dtype(init, "init", checks.INDEX_DTYPES)
     sizes = init.shape
@@ -153,11 +153,25 @@ def comixup_labels(
     beta, gamma, tau = _numbers(beta, gamma, tau, threshold)
     cost, matrix = _cost(cost, compatibility)
     starts = _starts(init, cost, n_outputs, generator)
+    if cost.device.type != "cpu":
+        return on_cuda.comixup_labels(
+            cost,
+            matrix,
+            starts,
+            beta=beta,
+            gamma=gamma,
+            tau=tau,
+            sweeps=sweeps,
+            threshold=threshold,
+            resolve_duplicates=bool(resolve_duplicates),
+            select=select,
+            method=method,
+        )
     partitions, _, m, height, width = starts.shape
     labels = torch.empty(partitions, m, height, width, 2, dtype=torch.int64)
     native.core.comixup_labels(
         native.array(cost),
-        matrix,
+        None if matrix is None else native.array(matrix),
         native.array(starts),
         beta,
         gamma,
@@ -217,11 +231,15 @@ def comixup_objective(
         checks.fail("labels", f"shape [{partitions}, m, {height}, {width}, 2]", checks.shape_of(labels))
     checks.check_same_device({"cost": cost, "labels": labels})
     checks.check_range(labels, "labels", 0, n - 1)
+    if cost.device.type != "cpu":
+        return on_cuda.comixup_objective(
+            labels.to(torch.int64), cost, matrix, beta=beta, gamma=gamma, tau=tau, threshold=threshold
+        )
     objective = torch.empty(partitions, dtype=torch.float64)
     native.core.comixup_objective(
         native.array(labels.to(torch.int64).contiguous()),
         native.array(cost),
-        matrix,
+        None if matrix is None else native.array(matrix),
         beta,
         gamma,
         tau,

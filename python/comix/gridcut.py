@@ -15,6 +15,7 @@ import torch
 
 from comix import _checks as checks
 from comix import _native as native
+from comix._on_cuda import gridcut as on_cuda
 from comix._solver_arrays import SolverArrays
 
 METHODS = ("expansion", "swap", "exact", "auto")
@@ -40,31 +41,41 @@ class _Grid(NamedTuple):
     batch: tuple[int, ...]
     unary: torch.Tensor  # [P, H, W, L]
     pairwise: torch.Tensor  # [L, L]
-    weight_v: Any  # float, or float64 array [P, H-1, W]
-    weight_h: Any  # float, or float64 array [P, H, W-1]
+    weight_v: torch.Tensor | float  # [P, H-1, W], or of all edges
+    weight_h: torch.Tensor | float  # [P, H, W-1], or of all edges
 
     @property
     def sites(self) -> tuple[int, int]:
         return self.unary.shape[1], self.unary.shape[2]
 
+    @property
+    def terms(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | float, torch.Tensor | float]:
+        return self.unary, self.pairwise, self.weight_v, self.weight_h
 
-def _weights(value: Any, name: str, arrays: SolverArrays, shape: tuple[int, ...]) -> Any:
+    @property
+    def arrays(self) -> tuple[Any, Any, Any, Any]:
+        """The terms as the native code of the CPU takes them."""
+        weights = [native.array(w) if isinstance(w, torch.Tensor) else w for w in self.terms[2:]]
+        return native.array(self.unary), native.array(self.pairwise), weights[0], weights[1]
+
+
+def _weights(value: Any, name: str, arrays: SolverArrays, shape: tuple[int, ...]) -> torch.Tensor | float:
     """One number for all edges, or one per edge broadcast to ``shape`` = [..., rows, columns]."""
     if isinstance(value, (bool, str)) or value is None:
         checks.fail(name, "a number or a tensor", repr(value), TypeError)
     if isinstance(value, numbers.Real):
         return checks.check_number(value, name)
     weights = arrays.floats(value, name)
-    if weights.ndim == 0:
-        return float(weights)
     rows, columns = shape[-2:]
-    if tuple(weights.shape[-2:]) != (rows, columns):
+    if weights.ndim == 0 and weights.device.type == "cpu":
+        return float(weights)
+    if weights.ndim and tuple(weights.shape[-2:]) != (rows, columns):
         checks.fail(name, f"a number or shape [..., {rows}, {columns}]", checks.shape_of(weights))
     try:
         weights = weights.expand(shape)
     except RuntimeError:
         checks.fail(name, f"a shape that broadcasts to {list(shape)}", checks.shape_of(weights))
-    return native.array(weights.reshape(math.prod(shape[:-2]), rows, columns).contiguous())
+    return weights.reshape(math.prod(shape[:-2]), rows, columns).contiguous()
 
 
 def _grid(arrays: SolverArrays, unary: Any, pairwise: Any, weight_v: Any, weight_h: Any) -> _Grid:
@@ -155,30 +166,36 @@ def grid_cut(
     sweeps = 0 if max_sweeps is None else min(checks.check_count(max_sweeps, "max_sweeps", 1), 2**31 - 1)
     arrays = SolverArrays(unary)
     grid = _grid(arrays, unary, pairwise, weight_v, weight_h)
-    start = None if init is None else native.array(_labels(arrays, init, "init", grid))
+    start = None if init is None else _labels(arrays, init, "init", grid)
+    if grid.unary.device.type == "cpu":
+        labels, energy, optimal = _cut_on_cpu(grid, method, start, sweeps)
+    else:
+        labels, energy, optimal = on_cuda.grid_cut(*grid.terms, method, start, sweeps)
+    return GridCut(
+        arrays.give_back(labels.reshape(*grid.batch, *grid.sites)),
+        arrays.give_back(energy.reshape(grid.batch)),
+        arrays.give_back(optimal.reshape(grid.batch)),
+    )
 
+
+def _cut_on_cpu(
+    grid: _Grid, method: str, start: torch.Tensor | None, sweeps: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     count = grid.unary.shape[0]
     labels = torch.empty((count, *grid.sites), dtype=torch.int64)
     energy = torch.empty(count, dtype=torch.float64)
     optimal = torch.empty(count, dtype=torch.bool)
     native.core.grid_cut(
-        native.array(grid.unary),
-        native.array(grid.pairwise),
-        grid.weight_v,
-        grid.weight_h,
+        *grid.arrays,
         method,
-        start,
+        None if start is None else native.array(start),
         sweeps,
         native.threads(),
         labels.numpy(),
         energy.numpy(),
         optimal.numpy(),
     )
-    return GridCut(
-        arrays.give_back(labels.reshape(*grid.batch, *grid.sites)),
-        arrays.give_back(energy.reshape(grid.batch)),
-        arrays.give_back(optimal.reshape(grid.batch)),
-    )
+    return labels, energy, optimal
 
 
 def grid_energy(labels: Any, unary: Any, pairwise: Any, weight_v: Any = 1.0, weight_h: Any = 1.0) -> Any:
@@ -207,13 +224,9 @@ def grid_energy(labels: Any, unary: Any, pairwise: Any, weight_v: Any = 1.0, wei
     arrays = SolverArrays(unary)
     grid = _grid(arrays, unary, pairwise, weight_v, weight_h)
     flat = _labels(arrays, labels, "labels", grid)
-    energy = torch.empty(flat.shape[0], dtype=torch.float64)
-    native.core.grid_energy(
-        native.array(flat),
-        native.array(grid.unary),
-        native.array(grid.pairwise),
-        grid.weight_v,
-        grid.weight_h,
-        energy.numpy(),
-    )
+    if grid.unary.device.type == "cpu":
+        energy = torch.empty(flat.shape[0], dtype=torch.float64)
+        native.core.grid_energy(native.array(flat), *grid.arrays, energy.numpy())
+    else:
+        energy = on_cuda.grid_energy(flat, *grid.terms)
     return arrays.give_back(energy.reshape(grid.batch))

@@ -14,10 +14,11 @@ from comix._mix_kernel import (
     entries_from_labels,
     entries_from_mask,
     largest_source,
-    mix_kernel,
     ratio_kernel,
     targets_kernel,
 )
+from comix._mix_op import mix_images
+from comix._on_cuda import mixing as on_cuda
 from comix._targets import check_index, soft_targets
 
 _WEIGHT_TOLERANCE = 1e-4  # of a block's weights from a sum of 1: float32 noise passes, mistakes do not
@@ -212,13 +213,9 @@ class MixPlan:
         """
         checks.check_count(n_inputs, "n_inputs", 1)
         self._check_inputs(n_inputs, "n_inputs")
-        outputs = self.source.shape[0]
         if self.source.device.type == "cpu":
             return ratio_kernel(self.source, self.weight, n_inputs)
-        shares = torch.zeros(outputs, n_inputs, dtype=torch.float64, device=self.source.device)
-        weight = self.weight.detach().reshape(outputs, -1).to(torch.float64)
-        shares.scatter_add_(1, self.source.reshape(outputs, -1), weight)
-        return (shares / shares.sum(1, keepdim=True)).to(torch.float32)
+        return on_cuda.ratio(self.source, self.weight, n_inputs)
 
     def mix(self, images: torch.Tensor) -> torch.Tensor:
         """Mix images (or feature maps): gather blocks and blend them. Differentiable in the images.
@@ -244,9 +241,10 @@ class MixPlan:
                 f"at least one pixel per block of the {self.grid[0]} x {self.grid[1]} plan",
                 f"{height} x {width} pixels",
             )
-        self._check_inputs(images.shape[0], "images")
-        native.require_cpu(images, "images")
-        return mix_kernel(images, self.source, self.block, self.weight)
+        if not torch.compiler.is_compiling():  # compiled functions leave values to the native code
+            self._check_inputs(images.shape[0], "images")
+            native.require_device(images, "images")
+        return mix_images(images, self.source, self.block, self.weight)
 
     def mix_targets(self, targets: torch.Tensor, *, num_classes: int | None = None) -> torch.Tensor:
         """Mix targets by the shares of the inputs.
@@ -269,7 +267,7 @@ class MixPlan:
         checks.check_same_device({"plan": self.source, "targets": soft})
         self._check_inputs(soft.shape[0], "targets")
         if soft.device.type != "cpu":
-            return self.ratio(soft.shape[0]) @ soft
+            return on_cuda.mix_targets(self.source, self.weight, soft)
         return targets_kernel(self.source, self.weight, soft)
 
     def to(self, device: torch.device | str) -> MixPlan:

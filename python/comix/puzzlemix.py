@@ -9,144 +9,17 @@ of that contrast that depends on both blocks. Kim, Choo & Song, "Puzzle Mix", IC
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 
 from comix import _checks as checks
-from comix import _native as native
-from comix._targets import check_index
+from comix._puzzlemix_terms import GridEnergy, PuzzleTerms, puzzle_terms
 from comix.gridcut import METHODS, grid_cut
-from comix.saliency import pool_saliency
 
-_PRIOR_EPS = 1e-8
-
-
-class GridEnergy(NamedTuple):
-    """A grid energy, ready for :func:`comix.grid_cut`.
-
-    Attributes:
-        unary: float64 ``[B, gh, gw, L]``.
-        pairwise: float64 ``[L, L]``.
-        weight_v: float64 ``[B, gh-1, gw]``, edges between rows.
-        weight_h: float64 ``[B, gh, gw-1]``, edges between columns.
-    """
-
-    unary: torch.Tensor
-    pairwise: torch.Tensor
-    weight_v: torch.Tensor
-    weight_h: torch.Tensor
-
-
-def check_lam(lam: torch.Tensor | float, batch: int) -> torch.Tensor:
-    """The own image's expected share as float64 ``[B]``, in 0..1."""
-    if isinstance(lam, torch.Tensor):
-        checks.check_dtype(lam, "lam", checks.FLOAT_DTYPES)
-        if lam.ndim > 1 or (lam.ndim == 1 and lam.shape[0] != batch):
-            checks.fail("lam", f"a number or shape [{batch}]", checks.shape_of(lam))
-        lam = lam.detach().to(torch.float64).expand(batch)
-    else:
-        lam = torch.full((batch,), checks.check_number(lam, "lam"), dtype=torch.float64)
-    checks.check_finite(lam, "lam")
-    checks.check_range(lam, "lam", 0, 1)
-    return lam
-
-
-def check_channel_values(values: Any, name: str, channels: int) -> torch.Tensor:
-    """``mean`` or ``std`` as float64 ``[C]``: one number, or one per channel."""
-    if isinstance(values, (int, float)) and not isinstance(values, bool):
-        values = [values] * channels
-    if not isinstance(values, (Sequence, np.ndarray, torch.Tensor)) or isinstance(values, str):
-        checks.fail(name, f"{channels} numbers, one per channel", repr(values), TypeError)
-    try:
-        tensor = torch.as_tensor(values, dtype=torch.float64).detach().cpu()
-    except (TypeError, ValueError):
-        checks.fail(name, f"{channels} numbers, one per channel", repr(values), TypeError)
-    if tuple(tensor.shape) != (channels,):
-        checks.fail(name, f"{channels} numbers, one per channel", f"shape {checks.shape_of(tensor)}")
-    checks.check_finite(tensor, name)
-    return tensor
-
-
-def _log_prior(lam: np.ndarray[Any, Any], n_labels: int) -> np.ndarray[Any, Any]:
-    """-log of the binomial probability of label k when each share is the sample's with chance lam: [B, L]."""
-    n = n_labels - 1
-    k = np.arange(n_labels)
-    choose = np.array([math.comb(n, i) for i in range(n_labels)], dtype=np.float64)
-    share = lam[:, None]
-    # NumPy, for torch hands logarithms as few as these to threads.
-    return np.asarray(-np.log(choose * share ** (n - k) * (1 - share) ** k + _PRIOR_EPS))
-
-
-def _energy(
-    images: torch.Tensor,
-    saliency: torch.Tensor,
-    index: torch.Tensor,
-    lam: torch.Tensor | float,
-    *,
-    grid: int | tuple[int, int],
-    n_labels: int,
-    beta: float,
-    gamma: float,
-    eta: float,
-    neigh_size: int,
-    mean: Any,
-    std: Any,
-) -> tuple[GridEnergy, torch.Tensor]:
-    """:func:`puzzlemix_energy`, and the block saliency ``[B, gh, gw]`` behind it."""
-    checks.check_images(images)
-    checks.check_saliency(saliency, images)
-    checks.check_same_device({"images": images, "saliency": saliency})
-    native.require_cpu(images, "images")
-    batch, channels, height, width = images.shape
-    gh, gw = checks.grid_pair(grid, height, width)
-    checks.check_count(n_labels, "n_labels", 2)
-    checks.check_count(neigh_size, "neigh_size", 1)
-    numbers = {"beta": beta, "gamma": gamma, "eta": eta}
-    beta, gamma, eta = (checks.check_number(value, name, 0.0) for name, value in numbers.items())
-    index = check_index(index, batch, images.device)
-    lam = check_lam(lam, batch)
-    if mean is not None:
-        check_channel_values(mean, "mean", channels)
-    deviation = torch.ones(channels, dtype=torch.float64)
-    if std is not None:
-        deviation = check_channel_values(std, "std", channels)
-        checks.check_range(deviation, "std", 0, float("inf"))
-    given = images
-    rounding = torch.finfo(torch.float32 if images.dtype == torch.uint8 else images.dtype).eps
-    if images.dtype == torch.uint8:
-        images = images.to(torch.float32) / 255
-    elif images.dtype != torch.float64:
-        images = images.to(torch.float32)
-    unary = torch.empty(batch, gh, gw, n_labels, dtype=torch.float64)
-    weight_v = torch.empty(batch, gh - 1, gw, dtype=torch.float64)
-    weight_h = torch.empty(batch, gh, gw - 1, dtype=torch.float64)
-    # Normalised images are rounded: that must not make an edge weight of 0 negative.
-    smoothness = beta / math.sqrt(gh * gw) / 16
-    blocks = pool_saliency(saliency, (gh, gw))
-    finite = native.core.puzzlemix_energy(
-        native.array(images.contiguous()),
-        native.array(blocks.to(torch.float64)),
-        native.array(index),
-        eta / (gh * gw) * _log_prior(native.array(lam), n_labels),
-        native.array(deviation),
-        smoothness,
-        gamma,
-        neigh_size,
-        4 * rounding * smoothness,
-        native.threads(),
-        unary.numpy(),
-        weight_v.numpy(),
-        weight_h.numpy(),
-    )
-    if not finite:
-        checks.check_finite(given, "images")
-    share = np.arange(n_labels) / (n_labels - 1)
-    pairwise = torch.from_numpy((share[:, None] - share) ** 2)
-    return GridEnergy(unary, pairwise, weight_v, weight_h), blocks
+__all__ = ["GridEnergy", "puzzlemix_energy", "puzzlemix_mask"]
 
 
 def puzzlemix_energy(
@@ -200,7 +73,7 @@ def puzzlemix_energy(
         >>> comix.puzzlemix_energy(images, saliency, torch.tensor([1, 0]), 0.5, grid=2).unary.shape
         torch.Size([2, 2, 2, 3])
     """
-    return _energy(
+    return puzzle_terms(
         images,
         saliency,
         index,
@@ -213,7 +86,7 @@ def puzzlemix_energy(
         neigh_size=neigh_size,
         mean=mean,
         std=std,
-    )[0]
+    ).energy
 
 
 def puzzlemix_mask(
@@ -263,7 +136,7 @@ def puzzlemix_mask(
         >>> comix.puzzlemix_mask(images, saliency, torch.tensor([1, 0]), 0.5, grid=2).shape
         torch.Size([2, 2, 2])
     """
-    return mask_and_blocks(
+    return mask_and_terms(
         images,
         saliency,
         index,
@@ -280,7 +153,7 @@ def puzzlemix_mask(
     )[0]
 
 
-def mask_and_blocks(
+def mask_and_terms(
     images: torch.Tensor,
     saliency: torch.Tensor,
     index: torch.Tensor,
@@ -288,11 +161,13 @@ def mask_and_blocks(
     *,
     method: str,
     **settings: Any,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """:func:`puzzlemix_mask`, all its settings given, and the block saliency ``[B, gh, gw]`` behind it."""
+) -> tuple[torch.Tensor, PuzzleTerms]:
+    """:func:`puzzlemix_mask`, all its settings given, and what it was made from."""
     checks.check_option(method, "method", METHODS)
-    energy, blocks = _energy(images, saliency, index, lam, **settings)
-    labels: torch.Tensor = grid_cut(*energy, method=method).labels
-    n_labels = energy.pairwise.shape[0]
-    weight = (1 - np.arange(n_labels) / (n_labels - 1)).astype(np.float32)  # of the own image, per label
-    return torch.from_numpy(weight[labels.numpy()]), blocks
+    terms = puzzle_terms(images, saliency, index, lam, **settings)
+    labels: torch.Tensor = grid_cut(*terms.energy, method=method).labels
+    last = terms.energy.pairwise.shape[0] - 1
+    if labels.device.type == "cpu":
+        weight = (1 - np.arange(last + 1) / last).astype(np.float32)  # of the own image, per label
+        return torch.from_numpy(weight[labels.numpy()]), terms
+    return (1 - labels / torch.full_like(labels, last, dtype=torch.float64)).to(torch.float32), terms

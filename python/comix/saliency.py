@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from comix import _checks as checks
-from comix._pooling import pool_in_one_pass, pool_in_steps
+from comix._pooling import pool_elsewhere, pool_in_one_pass
 
 # The largest output gradient is scaled to 2^8 before it enters the model. In float16 that leaves 8 binary
 # digits for layers that amplify it, and 32 for samples that the model is already sure of.
@@ -188,7 +188,7 @@ def pool_saliency(saliency: Tensor, grid: int | tuple[int, int]) -> Tensor:
         return pooled
     if checks.values_checked(saliency) and (lowest := float(saliency.detach().amin())) < 0:
         checks.fail("saliency", "values >= 0", f"{lowest:g}")
-    return pool_in_steps(saliency, rows, columns)
+    return pool_elsewhere(saliency, rows, columns)
 
 
 def _without_parallel_wrapper(model: Model) -> Model:

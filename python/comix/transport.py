@@ -15,6 +15,7 @@ import torch
 
 from comix import _checks as checks
 from comix import _native as native
+from comix._on_cuda import transport as on_cuda
 from comix._solver_arrays import SolverArrays
 
 METHODS = ("exact", "greedy")
@@ -23,13 +24,13 @@ _READY = (torch.float32, torch.float64)  # what the native code reads as it is
 _NATIVE = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-_Maps = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+_Map = np.ndarray[Any, Any] | torch.Tensor  # an array on the CPU, a tensor on CUDA
 
 
-def _floats(arrays: SolverArrays, value: Any, name: str) -> np.ndarray[Any, Any]:
+def _floats(arrays: SolverArrays, value: Any, name: str) -> _Map:
     """``value`` as a contiguous float32 or float64 array: its own memory where it is one already.
 
-    The native code checks the values of such an array while it reads them.
+    The native code checks the values of such an array while it reads them. On CUDA: a float64 tensor.
     """
     if isinstance(value, np.ndarray):
         if value.dtype in _NATIVE and value.flags.c_contiguous:
@@ -44,19 +45,30 @@ def _floats(arrays: SolverArrays, value: Any, name: str) -> np.ndarray[Any, Any]
         and value.is_contiguous()
     ):
         return value.detach().numpy()
-    return native.array(arrays.floats(value, name).contiguous())
+    tensor = arrays.floats(value, name).contiguous()
+    return native.array(tensor) if tensor.device.type == "cpu" else tensor
 
 
-def _maps(arrays: SolverArrays, saliency: Any, mask: Any) -> _Maps:
-    """Saliency and mask as float32 or float64 ``[B, gh, gw]``, of checked shapes."""
+def _device_of(values: _Map) -> torch.device:
+    return values.device if isinstance(values, torch.Tensor) else torch.device("cpu")
+
+
+def _maps(arrays: SolverArrays, saliency: Any, mask: Any) -> tuple[_Map, _Map]:
+    """Saliency and mask as float32 or float64 ``[B, gh, gw]``, of checked shapes, on one device."""
     saliency = _floats(arrays, saliency, "saliency")
     mask = _floats(arrays, mask, "mask")
+    place = _device_of(saliency)
+    if _device_of(mask) != place:
+        checks.fail("mask", f"the device of saliency ({place})", str(_device_of(mask)))
     if saliency.ndim != 3:
         checks.fail("saliency", "shape [B, gh, gw]", list(saliency.shape))
-    if saliency.size == 0:
+    if 0 in saliency.shape:
         checks.fail("saliency", "at least one map of one block", f"shape {list(saliency.shape)}")
     if mask.shape != saliency.shape:
         checks.fail("mask", f"the shape of saliency, {list(saliency.shape)}", list(mask.shape))
+    if isinstance(saliency, torch.Tensor):  # of themselves only inside debug()
+        checks.check_range(saliency, "saliency", 0, float("inf"))
+        checks.check_range(mask, "mask", 0, 1)
     return saliency, mask
 
 
@@ -91,6 +103,8 @@ def transport_plan(saliency: Any, mask: Any, *, eps: float = 0.8, method: str = 
     eps = checks.check_number(eps, "eps", 0.0)
     arrays = SolverArrays(saliency)
     saliency, mask = _maps(arrays, saliency, mask)
+    if isinstance(saliency, torch.Tensor):
+        return on_cuda.transport_plan(saliency, mask, eps, method)
     plan = torch.empty(saliency.shape, dtype=torch.int64)
     native.core.transport_plan(saliency, mask, eps, method, native.threads(), plan.numpy())
     return arrays.give_back(plan)
@@ -124,6 +138,12 @@ def transport_cost(plan: Any, saliency: Any, mask: Any, *, eps: float = 0.8) -> 
     indices = arrays.indices(plan, "plan")
     if indices.shape != saliency.shape:
         checks.fail("plan", f"the shape of saliency, {list(saliency.shape)}", checks.shape_of(indices))
+    if indices.device != _device_of(saliency):
+        checks.fail("plan", f"the device of saliency ({_device_of(saliency)})", str(indices.device))
+    if isinstance(saliency, torch.Tensor):
+        blocks = saliency.shape[1] * saliency.shape[2]
+        checks.check_range(indices, "plan", 0, blocks - 1)
+        return on_cuda.transport_cost(indices.contiguous(), saliency, mask, eps)
     cost = torch.empty(saliency.shape[0], dtype=torch.float64)
     native.core.transport_cost(native.array(indices.contiguous()), saliency, mask, eps, cost.numpy())
     return arrays.give_back(cost)

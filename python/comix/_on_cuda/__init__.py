@@ -1,0 +1,54 @@
+"""The calls of the CUDA kernels: one module per domain, checked tensors in, new tensors out.
+
+Callers check arguments. Everything runs on the current stream of the tensors' device, nothing looks at
+values or waits for the device, so every function can be captured in a CUDA graph. Tensors whose addresses
+a kernel gets are held by a name until it is launched: the memory of a temporary would be handed out again
+before.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import torch
+
+from comix import _native as native
+
+# Public functions without a kernel. Whoever adds one fills in the function of that name (in the module of
+# its domain) and takes it off this list; docs/cuda.md repeats the list.
+NOT_YET = ("grid_cut", "comixup_labels", "transport_plan", "transport_cost")
+
+
+def not_yet(function: str) -> NoReturn:
+    """BackendUnavailable for a function of :data:`NOT_YET`."""
+    raise native.BackendUnavailable(
+        f"comix.{function} has no CUDA path yet: move its tensors with .cpu() "
+        f"(docs/cuda.md lists what runs on CUDA)"
+    )
+
+
+def ready(tensor: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
+    """The tensor as kernels take it: contiguous, of ``dtype``, no graph, no lazy sign."""
+    return tensor.detach().to(dtype or tensor.dtype).resolve_neg().contiguous()
+
+
+def new(tensor: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """Memory for a result, where ``tensor`` is."""
+    return torch.empty(shape, dtype=dtype, device=tensor.device)
+
+
+def name_of(dtype: torch.dtype) -> str:
+    """What kernels call a dtype: ``float32``."""
+    return str(dtype).removeprefix("torch.")
+
+
+def is_channels_last(images: torch.Tensor) -> bool:
+    """Whether images ``[B, C, H, W]`` lie as ``[B, H, W, C]`` in memory, and not the usual way."""
+    return not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
+
+
+def new_images(images: torch.Tensor, count: int, channels_last: bool) -> torch.Tensor:
+    """Memory for ``count`` images of the size, dtype and device of ``images``."""
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
+    shape = (count, *images.shape[1:])
+    return torch.empty(shape, dtype=images.dtype, device=images.device, memory_format=memory_format)

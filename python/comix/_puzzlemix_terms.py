@@ -1,0 +1,216 @@
+"""What PuzzleMix's energy is made from: arguments checked, numbers brought to the device, terms computed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from comix import _checks as checks
+from comix import _native as native
+from comix._on_cuda import puzzlemix as on_cuda
+from comix._targets import check_index
+from comix.saliency import pool_saliency
+
+_PRIOR_EPS = 1e-8
+
+
+class GridEnergy(NamedTuple):
+    """A grid energy, ready for :func:`comix.grid_cut`.
+
+    Attributes:
+        unary: float64 ``[B, gh, gw, L]``.
+        pairwise: float64 ``[L, L]``.
+        weight_v: float64 ``[B, gh-1, gw]``, edges between rows.
+        weight_h: float64 ``[B, gh, gw-1]``, edges between columns.
+    """
+
+    unary: torch.Tensor
+    pairwise: torch.Tensor
+    weight_v: torch.Tensor
+    weight_h: torch.Tensor
+
+
+class PuzzleTerms(NamedTuple):
+    """An energy and two of its checked ingredients."""
+
+    energy: GridEnergy
+    blocks: torch.Tensor  # [B, gh, gw] block saliency, each map sums to 1
+    partner: torch.Tensor  # int64 [B], where the images are
+
+
+def check_lam(lam: torch.Tensor | float, batch: int, device: torch.device) -> torch.Tensor:
+    """The own image's expected share as float64, 0..1: ``[B]`` on ``device`` or the CPU, or one for all."""
+    if isinstance(lam, torch.Tensor):
+        checks.check_dtype(lam, "lam", checks.FLOAT_DTYPES)
+        if lam.ndim > 1 or (lam.ndim == 1 and lam.shape[0] != batch):
+            checks.fail("lam", f"a number or shape [{batch}]", checks.shape_of(lam))
+        if lam.device.type != "cpu" and lam.device != device:
+            checks.fail("lam", f"a tensor on {device}, as the images are, or on the CPU", str(lam.device))
+        lam = lam.detach().to(torch.float64)
+    else:
+        lam = torch.tensor(checks.check_number(lam, "lam"), dtype=torch.float64)
+    checks.check_finite(lam, "lam")
+    checks.check_range(lam, "lam", 0, 1)
+    return lam
+
+
+def check_channel_values(values: Any, name: str, channels: int, device: torch.device) -> torch.Tensor:
+    """``mean`` or ``std`` as float64 ``[C]`` on ``device`` or the CPU: one number, or one per channel."""
+    if isinstance(values, (int, float)) and not isinstance(values, bool):
+        values = [values] * channels
+    if not isinstance(values, (Sequence, np.ndarray, torch.Tensor)) or isinstance(values, str):
+        checks.fail(name, f"{channels} numbers, one per channel", repr(values), TypeError)
+    try:
+        tensor = torch.as_tensor(values, dtype=torch.float64).detach()
+    except (TypeError, ValueError):
+        checks.fail(name, f"{channels} numbers, one per channel", repr(values), TypeError)
+    if tuple(tensor.shape) != (channels,):
+        checks.fail(name, f"{channels} numbers, one per channel", f"shape {checks.shape_of(tensor)}")
+    if device.type == "cpu":
+        tensor = tensor.cpu()
+    elif tensor.device.type != "cpu" and tensor.device != device:
+        checks.fail(name, f"a tensor on {device}, as the images are, or on the CPU", str(tensor.device))
+    checks.check_finite(tensor, name)
+    return tensor
+
+
+def _log_prior(lam: np.ndarray[Any, Any], n_labels: int) -> np.ndarray[Any, Any]:
+    """-log of the binomial probability of label k when each share is the sample's with chance lam: [B, L]."""
+    n = n_labels - 1
+    k = np.arange(n_labels)
+    choose = np.array([math.comb(n, i) for i in range(n_labels)], dtype=np.float64)
+    share = lam[:, None]
+    # NumPy, for torch hands logarithms as few as these to threads.
+    return np.asarray(-np.log(choose * share ** (n - k) * (1 - share) ** k + _PRIOR_EPS))
+
+
+class _Settings(NamedTuple):
+    """Numbers of the energy, those of the sums over blocks already divided for the grid."""
+
+    grid: tuple[int, int]
+    n_labels: int
+    smoothness: float  # beta per edge
+    gamma: float
+    prior: float  # eta per block
+    neigh_size: int
+    rounding: float  # of normalised images: it must not make an edge weight of 0 negative
+
+
+def puzzle_terms(
+    images: torch.Tensor,
+    saliency: torch.Tensor,
+    index: torch.Tensor,
+    lam: torch.Tensor | float,
+    *,
+    grid: int | tuple[int, int],
+    n_labels: int,
+    beta: float,
+    gamma: float,
+    eta: float,
+    neigh_size: int,
+    mean: Any,
+    std: Any,
+) -> PuzzleTerms:
+    """:func:`comix.puzzlemix_energy`, and what it was made from."""
+    checks.check_images(images)
+    checks.check_saliency(saliency, images)
+    checks.check_same_device({"images": images, "saliency": saliency})
+    native.require_device(images, "images")
+    batch, channels, height, width = images.shape
+    gh, gw = checks.grid_pair(grid, height, width)
+    checks.check_count(n_labels, "n_labels", 2)
+    checks.check_count(neigh_size, "neigh_size", 1)
+    numbers = {"beta": beta, "gamma": gamma, "eta": eta}
+    beta, gamma, eta = (checks.check_number(value, name, 0.0) for name, value in numbers.items())
+    index = check_index(index, batch, images.device)
+    lam = check_lam(lam, batch, images.device)
+    if mean is not None:
+        check_channel_values(mean, "mean", channels, images.device)
+    deviation = torch.ones(channels, dtype=torch.float64)
+    if std is not None:
+        deviation = check_channel_values(std, "std", channels, images.device)
+        checks.check_range(deviation, "std", 0, float("inf"))
+    smoothness = beta / math.sqrt(gh * gw) / 16
+    rounding = torch.finfo(torch.float32 if images.dtype == torch.uint8 else images.dtype).eps
+    settings = _Settings(
+        (gh, gw), n_labels, smoothness, gamma, eta / (gh * gw), neigh_size, 4 * rounding * smoothness
+    )
+    blocks = pool_saliency(saliency, (gh, gw))
+    compute = _energy_on_cpu if images.device.type == "cpu" else _energy_on_cuda
+    return PuzzleTerms(compute(images, blocks, index, lam, deviation, settings), blocks, index)
+
+
+def _energy_on_cpu(
+    images: torch.Tensor,
+    blocks: torch.Tensor,
+    index: torch.Tensor,
+    lam: torch.Tensor,
+    deviation: torch.Tensor,
+    settings: _Settings,
+) -> GridEnergy:
+    batch, (gh, gw), n_labels = images.shape[0], settings.grid, settings.n_labels
+    given = images
+    if images.dtype == torch.uint8:
+        images = images.to(torch.float32) / 255
+    elif images.dtype != torch.float64:
+        images = images.to(torch.float32)
+    unary = torch.empty(batch, gh, gw, n_labels, dtype=torch.float64)
+    weight_v = torch.empty(batch, gh - 1, gw, dtype=torch.float64)
+    weight_h = torch.empty(batch, gh, gw - 1, dtype=torch.float64)
+    finite = native.core.puzzlemix_energy(
+        native.array(images.contiguous()),
+        native.array(blocks.to(torch.float64)),
+        native.array(index),
+        settings.prior * _log_prior(native.array(lam.expand(batch)), n_labels),
+        native.array(deviation),
+        settings.smoothness,
+        settings.gamma,
+        settings.neigh_size,
+        settings.rounding,
+        native.threads(),
+        unary.numpy(),
+        weight_v.numpy(),
+        weight_h.numpy(),
+    )
+    if not finite:
+        checks.check_finite(given, "images")
+    share = np.arange(n_labels) / (n_labels - 1)
+    pairwise = torch.from_numpy((share[:, None] - share) ** 2)
+    return GridEnergy(unary, pairwise, weight_v, weight_h)
+
+
+def _energy_on_cuda(
+    images: torch.Tensor,
+    blocks: torch.Tensor,
+    index: torch.Tensor,
+    lam: torch.Tensor,
+    deviation: torch.Tensor,
+    settings: _Settings,
+) -> GridEnergy:
+    checks.check_finite(images, "images")  # of itself only inside debug()
+    shares: torch.Tensor | float
+    if lam.device.type != "cpu":
+        shares = lam.expand(images.shape[0])
+    else:
+        shares = float(lam) if lam.ndim == 0 else native.send(lam, images.device)
+    unary, weight_v, weight_h = on_cuda.puzzlemix_energy(
+        images,
+        blocks.to(torch.float64),
+        index,
+        shares,
+        deviation,
+        n_labels=settings.n_labels,
+        beta=settings.smoothness,
+        gamma=settings.gamma,
+        eta=settings.prior,
+        slack=settings.rounding,
+        neigh_size=settings.neigh_size,
+    )
+    share = torch.arange(settings.n_labels, dtype=torch.float64, device=images.device)
+    # A division by a number would be a multiplication by its inverse, and round otherwise than on the CPU.
+    share = share / torch.full_like(share, settings.n_labels - 1)
+    return GridEnergy(unary, (share[:, None] - share) ** 2, weight_v, weight_h)
