@@ -27,6 +27,7 @@ __all__ = [
     "core",
     "cuda",
     "has_cuda",
+    "has_kernels",
     "place",
     "require_device",
     "scratch",
@@ -78,6 +79,11 @@ def has_cuda() -> bool:
     except BackendUnavailable:
         return False
     return True
+
+
+def has_kernels(tensor: torch.Tensor) -> bool:
+    """Whether CUDA kernels of this build can read the tensor."""
+    return tensor.device.type == "cuda" and has_cuda()
 
 
 def place(tensor: torch.Tensor) -> dict[str, int]:

@@ -25,7 +25,7 @@ def pool_in_one_pass(saliency: Tensor, rows: int, columns: int) -> Tensor | None
 def pool_elsewhere(saliency: Tensor, rows: int, columns: int) -> Tensor:
     """The same without a look at the values: by the CUDA kernel, or in steps where that cannot go."""
     wants_gradient = saliency.requires_grad and torch.is_grad_enabled()
-    if saliency.device.type == "cuda" and native.has_cuda() and not wants_gradient:
+    if native.has_kernels(saliency) and not wants_gradient:
         return on_cuda.pool_saliency(saliency, rows, columns)
     return pool_in_steps(saliency, rows, columns)
 
@@ -40,7 +40,8 @@ def pool_in_steps(saliency: Tensor, rows: int, columns: int) -> Tensor:
     pooled = _block_mean(pooled.transpose(1, 2), columns).transpose(1, 2)  # [B, rows, columns]
     total = pooled.sum(dim=(1, 2), keepdim=True)
     usable = torch.isfinite(total) & (total > 0)
-    return torch.where(usable, pooled / total, 1.0 / (rows * columns)).contiguous()
+    # Not torch.where, which in older versions of torch copies a number from the host, and waits.
+    return (pooled / total).masked_fill(~usable, 1.0 / (rows * columns)).contiguous()
 
 
 def _computed_in(saliency: Tensor) -> Tensor:
@@ -58,4 +59,4 @@ def _block_mean(values: Tensor, blocks: int) -> Tensor:  # [B, n, M] -> [B, bloc
     start, last, size = edges[:-1], edges[1:] - 1, edges.diff()
     total = values[:, start[:, None] + torch.arange(shortest, device=device)].sum(dim=2)
     longer = (size > shortest)[:, None]
-    return (total + torch.where(longer, values[:, last], 0.0)) / size[:, None]
+    return (total + values[:, last].masked_fill(~longer, 0.0)) / size[:, None]

@@ -62,6 +62,9 @@ def check_channel_values(values: Any, name: str, channels: int, device: torch.de
     """``mean`` or ``std`` as float64 ``[C]`` on ``device`` or the CPU: one number, or one per channel."""
     if isinstance(values, (int, float)) and not isinstance(values, bool):
         values = [values] * channels
+    elsewhere = isinstance(values, torch.Tensor) and values.device.type != "cpu" and values.device != device
+    if elsewhere and device.type != "cpu":
+        checks.fail(name, f"a tensor on {device}, as the images are, or on the CPU", str(values.device))
     if not isinstance(values, (Sequence, np.ndarray, torch.Tensor)) or isinstance(values, str):
         checks.fail(name, f"{channels} numbers, one per channel", repr(values), TypeError)
     try:
@@ -72,8 +75,6 @@ def check_channel_values(values: Any, name: str, channels: int, device: torch.de
         checks.fail(name, f"{channels} numbers, one per channel", f"shape {checks.shape_of(tensor)}")
     if device.type == "cpu":
         tensor = tensor.cpu()
-    elif tensor.device.type != "cpu" and tensor.device != device:
-        checks.fail(name, f"a tensor on {device}, as the images are, or on the CPU", str(tensor.device))
     checks.check_finite(tensor, name)
     return tensor
 

@@ -255,7 +255,7 @@ def _channel_rms(gradient: Tensor) -> Tensor:  # [B, C, H, W] -> [B, H, W]
     gradient = gradient if gradient.dtype == torch.float64 else gradient.float()
     # Squares of 1e-23 are zero in float32: bring each image's peak to 1 first.
     peak = gradient.abs().amax(dim=(1, 2, 3), keepdim=True)
-    peak = torch.where(torch.isfinite(peak) & (peak > 0), peak, 1.0)
+    peak = peak.masked_fill(~(torch.isfinite(peak) & (peak > 0)), 1.0)
     return ((gradient / peak).square().mean(dim=1).sqrt() * peak[:, 0]).contiguous()
 
 

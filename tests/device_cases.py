@@ -1,0 +1,132 @@
+"""Calls of every public function that runs on CUDA, for tests with and without a device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import comix
+import torch
+
+B, C, H, W, K = 5, 3, 12, 10, 7
+CPU_GENERATOR = torch.Generator().manual_seed(1)
+
+
+def rand(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.rand(*shape, dtype=torch.float64, generator=CPU_GENERATOR).to(dtype)
+
+
+def integers(high: int, *shape: int) -> torch.Tensor:
+    return torch.randint(high, shape, generator=CPU_GENERATOR)
+
+
+IMAGES, SALIENCY, INDEX = rand(B, C, H, W), rand(B, H, W), torch.tensor([1, 2, 3, 4, 0])
+LAST = IMAGES.contiguous(memory_format=torch.channels_last)
+MASK, SOFT, CLASSES = integers(3, B, 3, 2) / 2, rand(B, K), integers(K, B)
+MOVED = torch.stack([torch.randperm(6, generator=CPU_GENERATOR).view(3, 2) for _ in range(B)])
+LABELS, COST = integers(3, 2, 3, 4, 4, 2), rand(2, 3, 4, 4)
+MATRIX = torch.eye(3).expand(2, 3, 3)
+UNARY, PAIRWISE, GRID_LABELS = rand(2, 2, 4, 3, 2), 1 - torch.eye(2), integers(2, 2, 2, 4, 3)
+WEIGHT_V, WEIGHT_H = rand(2, 2, 3, 3), rand(4, 2)
+STD = rand(C) + 0.1
+
+
+def plan_of(mask: torch.Tensor, index: torch.Tensor, moved: torch.Tensor) -> comix.MixPlan:
+    return comix.MixPlan.from_mask(mask, index, moved, moved.to(torch.int32))
+
+
+def entries_of(plan: comix.MixPlan) -> tuple[torch.Tensor, ...]:
+    return plan.source, plan.block, plan.weight
+
+
+def gradients_of(plan: comix.MixPlan, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """A mixed batch, a gradient, and the gradient of that."""
+    images = images.detach().requires_grad_()
+    mixed = plan.mix(images)
+    (first,) = torch.autograd.grad(mixed.square().sum(), images, create_graph=True)
+    (second,) = torch.autograd.grad(first.square().sum(), images)
+    return mixed.detach(), first.detach(), second
+
+
+def channel_means(images: torch.Tensor) -> torch.Tensor:
+    """The simplest model: as many classes as channels."""
+    return images.mean((2, 3))
+
+
+Run = Callable[..., Any]
+# What is called, with which tensors (numbers are part of the call), and the kernels that run on CUDA.
+CASES: dict[str, tuple[Run, tuple[torch.Tensor, ...], list[str]]] = {
+    "MixPlan": (lambda *e: entries_of(comix.MixPlan(*e)), entries_of(plan_of(MASK, INDEX, MOVED)), []),
+    "from_mask": (lambda *a: entries_of(plan_of(*a)), (MASK, INDEX, MOVED), []),
+    "from_mask, plain": (lambda *a: entries_of(comix.MixPlan.from_mask(*a)), (MASK.half(), INDEX), []),
+    "from_labels": (lambda a: entries_of(comix.MixPlan.from_labels(a)), (LABELS,), []),
+    "from_labels, one": (lambda a: entries_of(comix.MixPlan.from_labels(a)), (LABELS[0].int(),), []),
+    "ratio": (lambda *a: plan_of(*a).ratio(B), (MASK, INDEX, MOVED), []),
+    "mix": (lambda x, *a: plan_of(*a).mix(x), (IMAGES, MASK, INDEX, MOVED), ["mix"]),
+    "mix, last": (lambda x, *a: plan_of(*a).mix(x), (LAST.half(), MASK, INDEX, MOVED), ["mix"]),
+    "mix, uint8": (
+        lambda x, *a: plan_of(*a).mix(x),
+        ((255 * IMAGES).to(torch.uint8)[:, :, ::2], MASK, INDEX, MOVED),
+        ["mix"],
+    ),
+    "mix, backward": (
+        lambda x, *a: gradients_of(plan_of(*a), x),
+        (IMAGES.double(), MASK, INDEX, MOVED),
+        ["mix", "mix_transpose", "mix", "mix_transpose"],
+    ),
+    "mix_targets": (lambda y, *a: plan_of(*a).mix_targets(y), (SOFT, MASK, INDEX, MOVED), []),
+    "mix_targets, classes": (
+        lambda y, *a: plan_of(*a).mix_targets(y, num_classes=K),
+        (CLASSES, MASK, INDEX, MOVED),
+        [],
+    ),
+    "pool_saliency": (lambda s: comix.pool_saliency(s, (5, 3)), (SALIENCY,), ["pool_saliency"]),
+    "pool_saliency, float16": (lambda s: comix.pool_saliency(s, 4), (SALIENCY.half(),), ["pool_saliency"]),
+    "pool_saliency, float64": (lambda s: comix.pool_saliency(s, 4), (SALIENCY.double(),), ["pool_saliency"]),
+    "pool_saliency, gradient": (
+        lambda s: torch.autograd.grad(comix.pool_saliency(s, (5, 3)).square().sum(), s)[0],
+        (SALIENCY.clone().requires_grad_(),),
+        [],
+    ),
+    "input_saliency": (
+        lambda x, y: [t.detach() for t in comix.input_saliency(channel_means, x, y, return_loss=True)],
+        (IMAGES, integers(C, B)),
+        [],
+    ),
+    "spectral_residual": (comix.spectral_residual, (IMAGES,), []),
+    "puzzlemix_energy": (
+        lambda x, s, i: comix.puzzlemix_energy(x, s, i, 0.4, grid=(4, 1), std=[0.5, 0.25, 0.125]),
+        (IMAGES, SALIENCY, INDEX),
+        ["pool_saliency", "puzzlemix_energy"],
+    ),
+    "puzzlemix_energy, tensors": (
+        lambda x, s, i, lam, std: comix.puzzlemix_energy(x, s, i, lam, mean=std, std=std, n_labels=5),
+        (LAST.bfloat16(), SALIENCY.half(), INDEX.int(), rand(B), STD),
+        ["pool_saliency", "puzzlemix_energy"],
+    ),
+    "puzzlemix_energy, one lam": (
+        lambda x, s, i, lam: comix.puzzlemix_energy(x, s, i, lam, gamma=0.0),
+        ((255 * IMAGES).to(torch.uint8), SALIENCY, INDEX, torch.tensor(0.25)),
+        ["pool_saliency", "puzzlemix_energy"],
+    ),
+    "grid_energy": (comix.grid_energy, (GRID_LABELS, UNARY, PAIRWISE, WEIGHT_V, WEIGHT_H), ["grid_energy"]),
+    "grid_energy, numbers": (
+        lambda labels, u, p, w: comix.grid_energy(labels.int()[0], u, p, 2, w),
+        (GRID_LABELS, UNARY.half(), PAIRWISE.long(), torch.tensor(0.5)),
+        ["grid_energy"],
+    ),
+    "comixup_objective": (
+        lambda labels, c, a: comix.comixup_objective(labels, c, compatibility=a, beta=1, threshold="soft"),
+        (LABELS, COST, MATRIX),
+        ["comixup_objective"],
+    ),
+    "comixup_objective, plain": (
+        comix.comixup_objective,
+        (LABELS.int(), COST.half()),
+        ["comixup_objective"],
+    ),
+}
+
+
+def flat(result: Any) -> list[torch.Tensor]:
+    return [result] if isinstance(result, torch.Tensor) else list(result)
