@@ -100,6 +100,12 @@ def test_nothing_is_built_on_a_device_from_python_numbers() -> None:
                 assert not (made and "device" in named), f"{file.name}:{node.lineno}"
 
 
+def test_the_guide_names_what_has_no_kernel() -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "cuda.md").read_text(encoding="utf-8")
+    line = next((line for line in guide.splitlines() if "**no CUDA path yet**" in line), "")
+    assert re.findall(r"`(\w+)`", line.split("|")[1] if line else "") == list(_on_cuda.NOT_YET)
+
+
 def test_every_kernel_is_called_by_some_case() -> None:
     called = {kernel for _, _, kernels in CASES.values() for kernel in kernels}
     assert called | {"salient_spots"} == set(KERNELS)

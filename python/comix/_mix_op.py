@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from comix import _native as native
 from comix._mix_kernel import Entries, mix_kernel, mix_transpose_kernel
 from comix._on_cuda import is_channels_last, new_images
 from comix._on_cuda import mixing as on_cuda
@@ -76,6 +77,7 @@ class _MixTranspose(torch.autograd.Function):
 
 
 def _mix_entry(images: Tensor, source: Tensor, block: Tensor, weight: Tensor) -> Tensor:
+    native.require_device(images, "images")
     return _mix(images, (source, block, weight))
 
 
@@ -86,6 +88,7 @@ def _mix_shape(images: Tensor, source: Tensor, block: Tensor, weight: Tensor) ->
 def _mix_transpose_entry(
     mixed: Tensor, source: Tensor, block: Tensor, weight: Tensor, n_inputs: int
 ) -> Tensor:
+    native.require_device(mixed, "images")
     return _mix_transpose(mixed, (source, block, weight), n_inputs)
 
 

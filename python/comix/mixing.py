@@ -220,6 +220,8 @@ class MixPlan:
     def mix(self, images: torch.Tensor) -> torch.Tensor:
         """Mix images (or feature maps): gather blocks and blend them. Differentiable in the images.
 
+        One node for torch.compile (torch 2.4 or later); on CUDA it can be captured in a graph.
+
         Args:
             images: ``[n, C, H, W]`` float16, bfloat16, float32, float64 or uint8, contiguous or
                 channels_last, at least one pixel per block. Read only.
