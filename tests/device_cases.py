@@ -29,6 +29,9 @@ MATRIX = torch.eye(3).expand(2, 3, 3)
 UNARY, PAIRWISE, GRID_LABELS = rand(2, 2, 4, 3, 2), 1 - torch.eye(2), integers(2, 2, 2, 4, 3)
 WEIGHT_V, WEIGHT_H = rand(2, 2, 3, 3), rand(4, 2)
 STD = rand(C) + 0.1
+SHARES = rand(B, 3, 2)
+SHARES /= SHARES.sum((1, 2), keepdim=True)
+STARTS = integers(3, 2, 2, 3, 4, 4)
 
 
 def plan_of(mask: torch.Tensor, index: torch.Tensor, moved: torch.Tensor) -> comix.MixPlan:
@@ -120,12 +123,43 @@ CASES: dict[str, tuple[Run, tuple[torch.Tensor, ...], list[str]]] = {
         (LABELS, COST, MATRIX),
         ["comixup_objective"],
     ),
+    "grid_cut": (comix.grid_cut, (UNARY, PAIRWISE, WEIGHT_V, WEIGHT_H), ["grid_cut", "grid_energy"]),
+    "grid_cut, exact from a start": (
+        lambda u, p, w, i: comix.grid_cut(u, p, 0.5, w, method="exact", init=i, max_sweeps=3),
+        (UNARY.half(), PAIRWISE, WEIGHT_H, GRID_LABELS),
+        ["grid_cut", "grid_energy"],
+    ),
+    "puzzlemix_mask": (
+        lambda x, s, i: comix.puzzlemix_mask(x, s, i, 0.4, grid=2),
+        (IMAGES, SALIENCY, INDEX),
+        ["pool_saliency", "puzzlemix_energy", "grid_cut", "grid_energy"],
+    ),
+    "transport_plan": (comix.transport_plan, (SHARES, MASK), ["transport_plan"]),
+    "transport_plan, greedy": (
+        lambda s, m: comix.transport_plan(s, m, eps=0.1, method="greedy"),
+        (SHARES.double(), MASK.half()),
+        ["transport_plan"],
+    ),
+    "transport_cost": (comix.transport_cost, (MOVED, SHARES, MASK), ["transport_cost"]),
+    "comixup_labels": (
+        lambda c, a, i: comix.comixup_labels(c, compatibility=a, init=i),
+        (COST, MATRIX, STARTS[:, 0]),
+        ["comixup_labels"],
+    ),
+    "comixup_labels, two starts": (
+        lambda c, i: comix.comixup_labels(c, init=i, select="last", threshold="soft"),
+        (COST.half(), STARTS),
+        ["comixup_labels"],
+    ),
     "comixup_objective, plain": (
         comix.comixup_objective,
         (LABELS.int(), COST.half()),
         ["comixup_objective"],
     ),
 }
+
+# Heuristics whose order of moves is the device's own: another labelling than the CPU's is no error.
+OWN_ANSWERS = ("comixup_labels", "comixup_labels, two starts")
 
 
 def flat(result: Any) -> list[torch.Tensor]:

@@ -112,6 +112,33 @@ def _comixup_objective(a: dict[str, Any]) -> dict[str, Memory]:
     }
 
 
+def _grid_cut(a: dict[str, Any]) -> dict[str, Memory]:
+    sites = (a["problems"], a["height"], a["width"])
+    energy = _grid_energy(a)
+    del energy["energy"]
+    return energy | {"init": ("int64", sites), "optimal": ("bool", sites[:1])}
+
+
+def _transport_plan(a: dict[str, Any]) -> dict[str, Memory]:
+    shape = (a["count"], a["height"], a["width"])
+    return {"saliency": (a["dtype"], shape), "mask": (a["dtype"], shape), "plan": ("int64", shape)}
+
+
+def _transport_cost(a: dict[str, Any]) -> dict[str, Memory]:
+    return _transport_plan(a) | {"cost": ("float64", (a["count"],))}
+
+
+def _comixup_labels(a: dict[str, Any]) -> dict[str, Memory]:
+    p, r, n, h, w = a["partitions"], a["starts"], a["inputs"], a["height"], a["width"]
+    return {
+        "init": ("int64", (p, r, a["outputs"], h, w)),
+        "cost": ("float64", (p, n, h, w)),
+        "compatibility": ("float64", (p, n, n)),
+        "labels": ("int64", (p, r, a["outputs"], h, w, 2)),
+        "objective": ("float64", (p, r)),
+    }
+
+
 # What the addresses of each kernel point to.
 KERNELS: dict[str, Callable[[dict[str, Any]], dict[str, Memory]]] = {
     "mix": _mix,
@@ -121,8 +148,12 @@ KERNELS: dict[str, Callable[[dict[str, Any]], dict[str, Memory]]] = {
     "puzzlemix_energy": _puzzlemix_energy,
     "salient_spots": _salient_spots,
     "comixup_objective": _comixup_objective,
+    "grid_cut": _grid_cut,
+    "transport_plan": _transport_plan,
+    "transport_cost": _transport_cost,
+    "comixup_labels": _comixup_labels,
 }
-OPTIONAL = {"weight_v", "weight_h", "lam", "deviation", "compatibility"}  # may be 0
+OPTIONAL = {"weight_v", "weight_h", "lam", "deviation", "compatibility", "init"}  # may be 0
 # Tensors whose layout is told to the kernel.
 LAID_OUT = {"images", "mixed"}
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import doctest
 import inspect
+import itertools
 import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
@@ -363,7 +364,12 @@ def test_gco_takes_what_gco_wrapper_takes() -> None:
         ({"unary_cost": np.full((2, 2, 2), np.nan)}, ValueError, "unary: expected finite values"),
         ({"algorithm": "swaps"}, ValueError, "algorithm: expected one of 'expansion', 'swap', got 'swaps'"),
         ({"n_iter": -2}, ValueError, "n_iter: expected an int of at least -1"),
-        ({"cost_dr": np.ones((1, 1))}, comix.BackendUnavailable, "comix solves 4-connected grids only"),
+        ({"cost_dr": np.ones((1, 1))}, ValueError, "cost_dr, cost_dl: expected both or neither, got one"),
+        (
+            {"cost_dr": np.ones((1, 2)), "cost_dl": np.ones((1, 1))},
+            gco.ShapeMismatchError,
+            r"cost_dr: expected shape \[1, 1\], got \[1, 2\]",
+        ),
     ],
 )
 def test_gco_errors(changes: dict[str, Any], error: type[Exception], text: str) -> None:
@@ -377,15 +383,106 @@ def test_gco_errors(changes: dict[str, Any], error: type[Exception], text: str) 
         gco.cut_grid_graph(**{**arguments, **changes})  # type: ignore[arg-type]
 
 
-def test_gco_without_general_graphs() -> None:
-    with pytest.raises(
-        comix.BackendUnavailable, match="cut_general_graph: comix solves 4-connected grids only"
-    ):
-        gco.cut_general_graph(np.zeros((0, 2)), np.zeros(0), np.zeros((1, 2)))
-    with pytest.raises(comix.BackendUnavailable, match="connect: expected 4"):
-        gco.cut_grid_graph_simple(np.zeros((2, 2, 2)), 1 - np.eye(2), connect=8)
+GRAPH: dict[str, Any] = {
+    "edges": np.array([[0, 1], [1, 2], [0, 3]]),
+    "edge_weights": np.array([1.0, 2.0, 0.5]),
+    "unary_cost": np.zeros((4, 2)),
+    "pairwise_cost": 1 - np.eye(2),
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "text"),
+    [
+        ({"edges": np.array([[0, 1]])}, gco.ShapeMismatchError, r"edges: expected shape \[3, 2\]"),
+        (
+            {"edges": np.array([[0, 1], [1, 2], [0, 4]])},
+            gco.IndexOutOfBoundError,
+            r"edges: expected values in 0\.\.3, got 4",
+        ),
+        ({"edges": np.array([[0, 1], [1, 1], [0, 3]])}, ValueError, "edges: expected two different sites"),
+        ({"edges": np.zeros((3, 2))}, gco.DataTypeNotSupportedError, "edges: expected integers"),
+        ({"init_labels": [0, 0, 2, 0]}, gco.IndexOutOfBoundError, r"init_labels: expected values in 0\.\.1"),
+        ({"edge_weights": np.array([1, np.nan, 1])}, ValueError, "edge_weights: expected finite values"),
+        ({"unary_cost": np.full((4, 2), np.inf)}, ValueError, "unary_cost: expected finite values"),
+        ({"pairwise_cost": np.array([[0, 1], [2, 0]])}, ValueError, "pairwise_cost: expected a symmetric"),
+        ({"algorithm": "swaps"}, ValueError, "algorithm: expected one of 'expansion', 'swap', got 'swaps'"),
+        ({"down_weight_factor": 0}, ValueError, "down_weight_factor: expected a number above 0"),
+    ],
+)
+def test_general_graph_errors(changes: dict[str, Any], error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        gco.cut_general_graph(**{**GRAPH, **changes})
+
+
+def test_graphs_are_not_replayed() -> None:
+    with comix.compat.replay():
+        with pytest.raises(ValueError, match="cut_general_graph: expected to be called outside of replay"):
+            gco.cut_general_graph(**GRAPH)
+        with pytest.raises(ValueError, match="cost_dr, cost_dl: expected None in replay, got weights"):
+            gco.cut_grid_graph_simple(np.zeros((2, 2, 2)), 1 - np.eye(2), connect=8, algorithm="swap")
+
+
+def graph_energy(labels: Any, problem: dict[str, Any]) -> float:
+    unary, table, edges = (problem[name] for name in ("unary_cost", "pairwise_cost", "edges"))
+    pairs = table[labels[edges[:, 0]], labels[edges[:, 1]]]
+    return float(unary[np.arange(len(labels)), labels].sum() + (problem["edge_weights"] * pairs).sum())
+
+
+@pytest.mark.parametrize("algorithm", ["expansion", "swap"])
+@pytest.mark.parametrize("seed", range(8))
+def test_general_graphs(algorithm: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sites, labels = 6, 2 + seed % 3
+    edges = np.array([(p, q) for p in range(sites) for q in range(p + 1, sites) if rng.random() < 0.6])
+    problem = {
+        "edges": edges,
+        "edge_weights": rng.random(len(edges)),
+        "unary_cost": rng.random((sites, labels)),
+        "pairwise_cost": np.minimum(np.abs(np.subtract.outer(np.arange(labels), np.arange(labels))), 1.5),
+    }
+    every = [np.array(x) for x in itertools.product(range(labels), repeat=sites)]
+    best = min(graph_energy(x, problem) for x in every)
+    start = rng.integers(0, labels, sites)
+    got = gco.cut_general_graph(**problem, algorithm=algorithm, init_labels=start, down_weight_factor=3.0)
+    assert (got.dtype, got.shape) == (np.int32, (sites,))
+    energy = graph_energy(got, problem)
+    assert best - 1e-12 <= energy <= graph_energy(start, problem) + 1e-12
+    if labels == 2:
+        assert energy == pytest.approx(best, abs=1e-12)
+    assert np.array_equal(gco.cut_general_graph(**problem, n_iter=0, init_labels=start), start)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_grids_with_diagonals(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    unary, table = rng.random((3, 3, 2)), 1 - np.eye(2)
+    down, right, diagonal, other = (rng.random(s) for s in ((2, 3), (3, 2), (2, 2), (2, 2)))
+    got = gco.cut_grid_graph(unary, table, down, right, diagonal, other)
+
+    def energy(x: Any) -> float:
+        terms = [
+            (down, x[:-1], x[1:]),
+            (right, x[:, :-1], x[:, 1:]),
+            (diagonal, x[:-1, :-1], x[1:, 1:]),
+            (other, x[:-1, 1:], x[1:, :-1]),
+        ]
+        return float(
+            np.take_along_axis(unary, x[..., None], 2).sum() + sum((w * (a != b)).sum() for w, a, b in terms)
+        )
+
+    best = min(energy(np.array(x).reshape(3, 3)) for x in itertools.product(range(2), repeat=9))
+    assert energy(got.reshape(3, 3)) == pytest.approx(best, abs=1e-12)
+    # Without diagonals the same as a 4-connected grid.
+    none = np.zeros((2, 2))
+    plain = gco.cut_grid_graph(unary, table, down, right)
+    assert np.array_equal(gco.cut_grid_graph(unary, table, down, right, none, none), plain)
+
+
+def test_gco_options() -> None:
     with pytest.raises(ValueError, match="connect: expected 4 or 8, got 6"):
         gco.cut_grid_graph_simple(np.zeros((2, 2, 2)), 1 - np.eye(2), connect=6)
+    assert gco.cut_grid_graph_simple(np.zeros((2, 2, 2)), 1 - np.eye(2), connect=8).shape == (4,)
     for name in ("ShapeMismatchError", "DataTypeNotSupportedError", "IndexOutOfBoundError"):
         assert issubclass(getattr(gco, name), gco.PyGcoError)
     assert gco.PyGcoError("what").msg == "what"

@@ -10,7 +10,20 @@ import comix
 import pytest
 import torch
 from comix._on_cuda import NOT_YET
-from device_cases import CASES, CLASSES, IMAGES, INDEX, LAST, MASK, SALIENCY, B, K, entries_of, flat
+from device_cases import (
+    CASES,
+    CLASSES,
+    IMAGES,
+    INDEX,
+    LAST,
+    MASK,
+    OWN_ANSWERS,
+    SALIENCY,
+    B,
+    K,
+    entries_of,
+    flat,
+)
 
 pytestmark = pytest.mark.skipif(
     not comix.backends()["cuda"], reason="this build has no CUDA module, or this machine no device"
@@ -43,7 +56,10 @@ def test_the_cpus_results_without_waiting(name: str) -> None:
         got = flat(run(*given))
     for ours, theirs in zip(got, expected, strict=True):
         assert ours.is_cuda
-        assert ours.stride() == theirs.stride()
+        assert (ours.shape, ours.dtype, ours.stride()) == (theirs.shape, theirs.dtype, theirs.stride())
+        if name in OWN_ANSWERS:
+            assert set(ours.unique().tolist()) <= {0, 1, 2}
+            continue
         tolerance = {"rtol": 1e-5, "atol": 1e-6} if theirs.is_floating_point() else {"rtol": 0, "atol": 0}
         torch.testing.assert_close(ours.cpu(), theirs, **tolerance)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from comix import _native as native
-from comix._on_cuda import name_of, new, not_yet, ready
+from comix._on_cuda import name_of, new, ready
 
 
 def comixup_labels(
@@ -22,8 +22,59 @@ def comixup_labels(
     select: str,
     method: str,
 ) -> torch.Tensor:
-    """Labels int64 ``[P, m, gh, gw, 2]``; no kernel yet."""
-    not_yet("comixup_labels")
+    """Labels int64 ``[P, m, gh, gw, 2]``: of each partition's starts the one with the lowest objective.
+
+    Cuts are expansions that try all labels at once and take the best, so labels may differ from the CPU's.
+    """
+    if method not in ("auto", "expansion"):
+        raise native.BackendUnavailable(
+            f"method: {method!r} runs on the CPU only: use 'auto' or 'expansion', "
+            "or move the tensors with .cpu()"
+        )
+    partitions, starts, outputs, height, width = init.shape
+    inputs = cost.shape[1]
+    init, cost = ready(init), ready(cost)
+    matrix = None if compatibility is None else ready(compatibility)
+    kernels = native.cuda()
+    size = kernels.comixup_labels_scratch(
+        partitions=partitions,
+        starts=starts,
+        inputs=inputs,
+        outputs=outputs,
+        height=height,
+        width=width,
+        compatibility=matrix is not None,
+    )
+    scratch = native.scratch(size, cost)
+    labels = new(cost, (partitions, starts, outputs, height, width, 2), torch.int64)
+    objective = new(cost, (partitions, starts), torch.float64)
+    kernels.comixup_labels(
+        init=native.address(init),
+        cost=native.address(cost),
+        compatibility=native.address(matrix),
+        partitions=partitions,
+        starts=starts,
+        inputs=inputs,
+        outputs=outputs,
+        height=height,
+        width=width,
+        beta=beta,
+        gamma=gamma,
+        tau=tau,
+        sweeps=sweeps,
+        threshold=threshold,
+        resolve_duplicates=resolve_duplicates,
+        select=select,
+        method=method,
+        scratch=native.address(scratch),
+        labels=native.address(labels),
+        objective=native.address(objective),
+        **native.place(cost),
+    )
+    if starts == 1:
+        return labels[:, 0]
+    best = objective.argmin(1).view(-1, 1, 1, 1, 1, 1).expand(-1, 1, *labels.shape[2:])
+    return labels.gather(1, best)[:, 0]
 
 
 def comixup_objective(

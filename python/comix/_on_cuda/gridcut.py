@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from comix import _native as native
-from comix._on_cuda import new, not_yet, ready
+from comix._on_cuda import new, ready
 
 Weight = torch.Tensor | float  # float64 [P, rows, columns], or one number for all edges
 
@@ -19,8 +19,44 @@ def grid_cut(
     init: torch.Tensor | None,  # int64 [P, H, W]
     max_sweeps: int,  # 0: until no move helps
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Labels int64 ``[P, H, W]``, energy float64 ``[P]`` and optimal bool ``[P]``; no kernel yet."""
-    not_yet("grid_cut")
+    """Labels int64 ``[P, H, W]``, energy float64 ``[P]`` and optimal bool ``[P]``.
+
+    A kernel cannot raise: where ``"exact"`` does not apply, the answer is expansion's and ``optimal`` False.
+    """
+    if method == "swap":
+        raise native.BackendUnavailable(
+            "method: 'swap' runs on the CPU only, its order of moves being part of the answer: "
+            "use 'expansion', 'exact' or 'auto', or move the tensors with .cpu()"
+        )
+    problems, height, width, n_labels = unary.shape
+    unary, pairwise = ready(unary), ready(pairwise)
+    start = None if init is None else ready(init)
+    vertical, uniform_v = _edges(weight_v)
+    horizontal, uniform_h = _edges(weight_h)
+    kernels = native.cuda()
+    scratch = native.scratch(kernels.grid_cut_scratch(problems=problems, height=height, width=width), unary)
+    labels = new(unary, (problems, height, width), torch.int64)
+    optimal = new(unary, (problems,), torch.bool)
+    kernels.grid_cut(
+        unary=native.address(unary),
+        pairwise=native.address(pairwise),
+        weight_v=native.address(vertical),
+        uniform_v=uniform_v,
+        weight_h=native.address(horizontal),
+        uniform_h=uniform_h,
+        problems=problems,
+        height=height,
+        width=width,
+        n_labels=n_labels,
+        method=method,
+        init=native.address(start),
+        max_sweeps=max_sweeps,
+        scratch=native.address(scratch),
+        labels=native.address(labels),
+        optimal=native.address(optimal),
+        **native.place(unary),
+    )
+    return labels, grid_energy(labels, unary, pairwise, weight_v, weight_h), optimal
 
 
 def grid_energy(

@@ -42,7 +42,7 @@ def per_channel(value: Any, name: str, images: torch.Tensor) -> torch.Tensor | N
     if value is None:
         return None
     try:
-        values = torch.as_tensor(value, dtype=torch.float32, device=images.device).reshape(-1)
+        values = torch.as_tensor(value, dtype=torch.float32).to(images.device).reshape(-1)
     except (TypeError, ValueError, RuntimeError):
         checks.fail(name, "numbers, one per channel", repr(value), TypeError)
     if values.numel() not in (1, images.shape[1]):

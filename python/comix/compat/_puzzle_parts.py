@@ -196,7 +196,7 @@ def official_mask(
         edges.append((h10 + h01 - h11 - h00) / 2)
     arrays = [for_solver(a).numpy() for a in (lost2, lost1, *edges)]
     masks = cut_pairs(arrays[0], arrays[1], arrays[2], arrays[3], alpha, beta, eta, n_labels)
-    return torch.tensor(masks, dtype=torch.float32, device=images.device).unsqueeze(1)
+    return torch.tensor(masks, dtype=torch.float32).to(images.device).unsqueeze(1)
 
 
 def squared_distances(height: int, width: int, device: torch.device) -> torch.Tensor:

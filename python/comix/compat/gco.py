@@ -1,4 +1,4 @@
-"""gco-wrapper's grid functions with comix's solvers: exact arithmetic, exceptions instead of aborts.
+"""gco-wrapper's functions with comix's solvers: exact arithmetic, exceptions instead of aborts.
 
 gco-wrapper 3.0.9 multiplies floating costs by 1e5 (unary), 1e3 (edges) and 1e2 (label distances) and
 truncates them to int32, which may wrap around; with "expansion" it ends the process on unary costs above 100.
@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from comix import BackendUnavailable, grid_cut
 from comix import _checks as checks
+from comix import grid_cut
+from comix.compat._gco_graph import grid_edges, solve_graph
 from comix.compat._official import official
 from comix.compat._replay import Numbers, official_cut, replaying
 
@@ -85,15 +86,15 @@ def cut_grid_graph(
     n_iter: int = -1,
     algorithm: str = "expansion",
 ) -> Numbers:
-    """Label a 4-connected grid.
+    """Label a 4-connected grid, or an 8-connected one when diagonal weights are given.
 
     Args:
         unary_cost: ``[H, W, L]``.
         pairwise_cost: ``[L, L]``, symmetric.
         cost_v: ``[H-1, W]`` weights of the edges between rows.
         cost_h: ``[H, W-1]`` weights of the edges between columns.
-        cost_dr: must be None: comix has no diagonal edges.
-        cost_dl: must be None.
+        cost_dr: ``[H-1, W-1]`` weights of the diagonals from (r, c) to (r+1, c+1); both diagonals or neither.
+        cost_dl: ``[H-1, W-1]`` weights of those from (r, c+1) to (r+1, c).
         n_iter: rounds over the labels; -1 (default): until no move helps.
         algorithm: "expansion" (default) or "swap".
 
@@ -102,9 +103,8 @@ def cut_grid_graph(
 
     Raises:
         ShapeMismatchError, DataTypeNotSupportedError: shapes that do not fit, not numbers.
-        ValueError: NaN, a table that is not symmetric, an unknown algorithm, n_iter below -1; in replay
-            also "expansion" and costs that gco-wrapper cannot take.
-        comix.BackendUnavailable: diagonal edges.
+        ValueError: NaN, a table that is not symmetric, one diagonal without the other, an unknown algorithm,
+            n_iter below -1; in replay also diagonals, "expansion" and costs that gco-wrapper cannot take.
 
     Example:
         >>> import numpy as np
@@ -115,8 +115,8 @@ def cut_grid_graph(
     """
     checks.check_option(algorithm, "algorithm", ("expansion", "swap"))
     sweeps = checks.check_count(n_iter, "n_iter", -1)
-    if cost_dr is not None or cost_dl is not None:
-        raise BackendUnavailable("cost_dr, cost_dl: expected None, comix solves 4-connected grids only")
+    if (cost_dr is None) != (cost_dl is None):
+        checks.fail("cost_dr, cost_dl", "both or neither", "one of them")
     unary = _numbers(unary_cost, "unary_cost", 3)
     if 0 in unary.shape:
         raise ShapeMismatchError(f"unary_cost: expected at least one site and label, got {list(unary.shape)}")
@@ -132,6 +132,22 @@ def cut_grid_graph(
         checks.fail("pairwise_cost", "a symmetric table", "one that is not")
     if sweeps == 0:
         return np.zeros(height * width, np.int32)
+    if cost_dr is not None:
+        if replaying():
+            checks.fail("cost_dr, cost_dl", "None in replay", "weights")
+        weights = [down, right]
+        for value, name in ((cost_dr, "cost_dr"), (cost_dl, "cost_dl")):
+            weights.append(_numbers(value, name, 2))
+            _fit(weights[-1], name, (height - 1, width - 1))
+        return solve_graph(
+            unary.reshape(-1, labels),
+            table,
+            np.concatenate(grid_edges(height, width)),
+            np.concatenate([w.ravel().astype(np.float64) for w in weights]),
+            algorithm,
+            sweeps,
+            np.zeros(height * width, np.int64),
+        )
     if replaying():
         checks.check_option(algorithm, "algorithm in replay", ("swap",))
         checks.check_option(str(sweeps), "n_iter in replay", ("-1",))
@@ -157,13 +173,13 @@ def _solvable(array: Numbers) -> Numbers:
 def cut_grid_graph_simple(
     unary_cost: Any, pairwise_cost: Any, n_iter: int = -1, connect: int = 4, algorithm: str = "expansion"
 ) -> Numbers:
-    """Label a 4-connected grid whose edges all weigh 1.
+    """Label a grid whose edges all weigh 1.
 
     Args:
         unary_cost: ``[H, W, L]``.
         pairwise_cost: ``[L, L]``, symmetric.
         n_iter: rounds over the labels; -1 (default): until no move helps.
-        connect: must be 4 (default).
+        connect: 4 (default), or 8 for diagonals too.
         algorithm: "expansion" (default) or "swap".
 
     Returns:
@@ -171,18 +187,16 @@ def cut_grid_graph_simple(
 
     Raises:
         ValueError: connect is neither 4 nor 8; see also :func:`cut_grid_graph`.
-        comix.BackendUnavailable: ``connect=8``.
     """
-    if connect == 8:
-        raise BackendUnavailable("connect: expected 4, comix solves 4-connected grids only")
-    if connect != 4:
+    if connect not in (4, 8):
         checks.fail("connect", "4 or 8", repr(connect))
     unary = _numbers(unary_cost, "unary_cost", 3)
     height, width, _ = unary.shape
     # Edges of the unary's kind, so that integers stay integers, as in gco-wrapper.
     down = np.ones((max(height - 1, 0), width), unary.dtype)
     right = np.ones((height, max(width - 1, 0)), unary.dtype)
-    return cut_grid_graph(unary, pairwise_cost, down, right, n_iter=n_iter, algorithm=algorithm)
+    diagonal = np.ones((max(height - 1, 0), max(width - 1, 0)), unary.dtype) if connect == 8 else None
+    return cut_grid_graph(unary, pairwise_cost, down, right, diagonal, diagonal, n_iter, algorithm)
 
 
 @official
@@ -196,25 +210,71 @@ def cut_general_graph(
     init_labels: Any = None,
     down_weight_factor: float | None = None,
 ) -> Numbers:
-    """Label any graph: not available, comix has solvers for grids only.
+    """Label any graph.
 
     Args:
-        edges: ``[E, 2]`` sites.
+        edges: ``[E, 2]`` pairs of different sites.
         edge_weights: ``[E]``.
         unary_cost: ``[N, L]``.
-        pairwise_cost: ``[L, L]``.
-        n_iter: rounds over the labels.
-        algorithm: "expansion" or "swap".
-        init_labels: ``[N]`` start labels.
-        down_weight_factor: divides all costs.
+        pairwise_cost: ``[L, L]``, symmetric. Default: 1 between different labels.
+        n_iter: rounds over the labels; -1 (default): until no move helps.
+        algorithm: "expansion" (default) or "swap".
+        init_labels: ``[N]`` start labels; the result is never worse. Default: label 0 everywhere.
+        down_weight_factor: gco-wrapper divides unary costs and weights by it to fit them into integers; no
+            labelling's rank depends on it, and nothing here. A number above 0, or None.
+
+    Returns:
+        int32 ``[N]`` labels.
 
     Raises:
-        comix.BackendUnavailable: always.
+        ShapeMismatchError, DataTypeNotSupportedError: shapes that do not fit, not numbers.
+        IndexOutOfBoundError: an edge or a start label that is not there.
+        ValueError: NaN, a table that is not symmetric, an edge from a site to itself, an unknown algorithm,
+            n_iter below -1; in replay always.
+
+    Example:
+        >>> import numpy as np
+        >>> from comix.compat import gco
+        >>> unary = np.array([[0.0, 1.0], [0.6, 0.4], [1.0, 0.0]])
+        >>> gco.cut_general_graph(np.array([[0, 1], [0, 2]]), np.array([0.5, 0.1]), unary)
+        array([0, 0, 1], dtype=int32)
     """
-    raise BackendUnavailable(
-        "cut_general_graph: comix solves 4-connected grids only; for a graph that is one, "
-        "use cut_grid_graph, for others gco-wrapper itself"
-    )
+    if replaying():
+        raise ValueError("cut_general_graph: expected to be called outside of replay, which knows grids only")
+    checks.check_option(algorithm, "algorithm", ("expansion", "swap"))
+    sweeps = checks.check_count(n_iter, "n_iter", -1)
+    if down_weight_factor is not None:
+        checks.check_number(down_weight_factor, "down_weight_factor", 0.0, above=True)
+    unary = _numbers(unary_cost, "unary_cost", 2)
+    if 0 in unary.shape:
+        raise ShapeMismatchError(f"unary_cost: expected at least one site and label, got {list(unary.shape)}")
+    sites, labels = unary.shape
+    table = 1.0 - np.eye(labels) if pairwise_cost is None else _numbers(pairwise_cost, "pairwise_cost", 2)
+    _fit(table, "pairwise_cost", (labels, labels))
+    if not np.array_equal(table, table.T, equal_nan=True):
+        checks.fail("pairwise_cost", "a symmetric table", "one that is not")
+    weights = _numbers(edge_weights, "edge_weights", 1)
+    pairs = _indices(edges, "edges", (len(weights), 2), sites)
+    if bool((pairs[:, 0] == pairs[:, 1]).any()):
+        checks.fail("edges", "two different sites each", "an edge from a site to itself")
+    start = np.zeros(sites, np.int64)
+    if init_labels is not None:
+        start = _indices(init_labels, "init_labels", (sites,), labels)
+    return solve_graph(unary, table, pairs, weights, algorithm, sweeps, start)
+
+
+def _indices(value: Any, name: str, shape: tuple[int, ...], limit: int) -> Numbers:
+    """Integers of ``shape`` in ``0..limit-1``."""
+    array = np.asarray(value)
+    if array.size == 0:  # NumPy's empty lists are floats
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iu":
+        raise DataTypeNotSupportedError(f"{name}: expected integers, got dtype {array.dtype}")
+    _fit(array, name, shape)
+    if array.size and not (int(array.min()) >= 0 and int(array.max()) < limit):
+        wrong = int(array.min()) if int(array.min()) < 0 else int(array.max())
+        raise IndexOutOfBoundError(f"{name}: expected values in 0..{limit - 1}, got {wrong}")
+    return array
 
 
 def install() -> None:
