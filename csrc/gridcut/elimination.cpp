@@ -1,6 +1,7 @@
 #include "gridcut/elimination.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -42,36 +43,42 @@ void Survivors::keep_if(int site, const Keep& keep) {
 
 void Survivors::strike_quick(const FixedGrid& grid) {
     const int n_labels = grid.labels();
-    // Largest change of one edge's cost when one of its two labels changes.
-    const auto change = [n_labels](const auto& pair) {
-        Cost largest = 0;
+    // Largest change of an edge's cost when one of its two labels changes, from its table [L, L].
+    const auto largest_change = [n_labels](const auto* table) {
+        auto largest = *table - *table;
         for (int c = 0; c < n_labels; ++c) {
-            Cost low = pair(0, c), high = low, low_t = pair(c, 0), high_t = low_t;
+            auto low = table[c], high = low, low_t = table[c * n_labels], high_t = low_t;
             for (int a = 1; a < n_labels; ++a) {
-                low = std::min(low, pair(a, c));
-                high = std::max(high, pair(a, c));
-                low_t = std::min(low_t, pair(c, a));
-                high_t = std::max(high_t, pair(c, a));
+                low = std::min(low, table[a * n_labels + c]);
+                high = std::max(high, table[a * n_labels + c]);
+                low_t = std::min(low_t, table[c * n_labels + a]);
+                high_t = std::max(high_t, table[c * n_labels + a]);
             }
             largest = std::max({largest, high - low, high_t - low_t});
         }
         return largest;
     };
-    // One table serves all edges of equal weight; else each edge asks its own (L^2 per edge).
-    Cost shared = -1;
-    for (int p = 0; p < grid.sites(); ++p) {
-        Cost reach = 0;
-        for_each_neighbour(grid, p, [&](int, const auto& pair) {
-            if (!grid.uniform()) {
-                reach += change(pair);
-            } else {
-                if (shared < 0) shared = change(pair);
-                reach += shared;
-            }
-        });
-        const Cost* unary = grid.unary(p);  // its minimum is 0
-        const auto best = static_cast<Label>(std::min_element(unary, unary + n_labels) - unary);
-        keep_if(p, [&](Label a) { return a == best || unary[a] < reach; });
+    const Cost shared = grid.uniform() ? largest_change(grid.pair_table()) : 0;
+    const double spread = grid.uniform() ? 0.0 : largest_change(grid.distances());
+    const auto change = [&](double weight) {
+        return grid.uniform() ? shared
+                              : static_cast<Cost>(std::ceil(std::abs(weight) * spread)) + 1;
+    };
+    const int h = grid.height(), w = grid.width();
+    const auto weight = [&](bool down, int site) {
+        return grid.uniform() ? 0.0 : down ? grid.weight_down(site) : grid.weight_right(site);
+    };
+    for (int r = 0, p = 0; r < h; ++r) {
+        for (int c = 0; c < w; ++c, ++p) {
+            Cost reach = 0;
+            if (r > 0) reach += change(weight(true, p - w));
+            if (r + 1 < h) reach += change(weight(true, p));
+            if (c > 0) reach += change(weight(false, p - 1));
+            if (c + 1 < w) reach += change(weight(false, p));
+            const Cost* unary = grid.unary(p);  // its minimum is 0
+            const auto best = static_cast<Label>(std::min_element(unary, unary + n_labels) - unary);
+            keep_if(p, [&](Label a) { return a == best || unary[a] < reach; });
+        }
     }
 }
 

@@ -79,6 +79,11 @@ class FixedGrid {
     bool uniform() const { return uniform_; }
     const Cost* pair_table() const { return table_.data(); }
 
+    // Otherwise a pair cost is a weight, by upper / left site, times a distance [L, L], rounded.
+    const double* distances() const { return pairwise_.data(); }
+    double weight_down(int site) const { return weight_v_[static_cast<std::size_t>(site)]; }
+    double weight_right(int site) const { return weight_h_[static_cast<std::size_t>(site)]; }
+
     Cost energy(const Label* labels) const;
 
   private:
