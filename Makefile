@@ -1,5 +1,6 @@
 # make demo   mixes real photographs with both methods, writes comix-demo.png, prints a table
 # make test   all tests: C++ (CTest) and Python
+# make docs   the documentation as web pages, in build/docs
 # make lint, make bench, make sanitize, make tsan, make format, make clean
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 NATIVE := $(shell find csrc cuda cmake -name '*.[ch]pp' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cmake')
 
-.PHONY: demo test lint bench sanitize tsan format clean build cpp-test
+.PHONY: demo test lint bench docs sanitize tsan format clean build cpp-test
 
 build: $(VENV)/.built
 
@@ -34,10 +35,22 @@ $(VENV)/.bench: $(VENV)/.built
 	-$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt PyMaxflow lap scipy rich matplotlib
 	@touch $@
 
+# The libraries that comix adapts to, and what the examples need; tests of what is missing skip and say so.
+$(VENV)/.adapted: $(VENV)/.built
+	-$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt scikit-learn tqdm
+	-$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt torchvision timm
+	-$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt kornia
+	-$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt lightning
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.built
+	$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt sphinx myst-parser furo
+	@touch $@
+
 demo: build
 	$(BIN)/python -m comix demo --out comix-demo.png
 
-test: build cpp-test
+test: build $(VENV)/.adapted cpp-test
 	$(BIN)/python -m pytest -q
 
 # make cpp-test, make sanitize, make tsan: the presets of CMakePresets.json
@@ -59,6 +72,10 @@ format: $(VENV)/.lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.[ch]pp' 'tests/cpp/*.[ch]pp' 'cuda/*.[ch]pp' 'cuda/*.cu' 'cuda/*.cuh')
+
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+	@echo "build/docs/index.html"
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -258,3 +258,12 @@ def test_solving_goes_on_after_fork(script: str) -> None:
     # Python 3.12 and later warn about every fork in a process that has threads, torch's among them.
     done = run_python(script, "-W", "ignore::DeprecationWarning")
     assert done.returncode == 0, done.stderr
+
+
+def test_importing_comix_imports_no_library_it_adapts_to() -> None:
+    code = "import sys, comix, comix.compat, comix.integrations, comix.losses; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    roots = {name.split(".")[0] for name in loaded.split()}
+    adapted = {"timm", "torchvision", "lightning", "pytorch_lightning", "kornia", "openmixup", "mmcv"}
+    assert "comix" in roots
+    assert not roots & adapted

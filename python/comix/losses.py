@@ -1,0 +1,1 @@
+"""Losses over few (class, weight) pairs instead of dense soft labels."""
