@@ -86,6 +86,9 @@ struct LaneArray {
     friend LaneArray operator-(LaneArray a, LaneArray b) {
         return lane_by_lane(a, b, [](Number x, Number y) { return x - y; });
     }
+    friend LaneArray operator*(LaneArray a, LaneArray b) {
+        return lane_by_lane(a, b, [](Number x, Number y) { return x * y; });
+    }
     friend LaneArray operator&(LaneArray a, LaneArray b) {
         return lane_by_lane(a, b, [](Number x, Number y) { return x & y; });
     }

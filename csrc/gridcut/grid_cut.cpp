@@ -108,10 +108,6 @@ bool GridCutter::expand(const GridProblem& problem, const Options& options, bool
 }
 
 bool GridCutter::exact(const GridProblem& problem, const Options& options, Label* labels) {
-    if (OrderedDescent::applies(problem)) {
-        descent_.solve(problem, grid_, labels);
-        return true;
-    }
     if (OrderedCut::applies(problem)) {
         ordered_.solve(problem, grid_, labels);
         return true;
@@ -149,6 +145,11 @@ bool GridCutter::solve(const GridProblem& problem, const Options& options, bool 
     if (problem.labels > kMaxLabels)
         throw InvalidArgument("unary: expected at most 65535 labels, got " +
                               std::to_string(problem.labels));
+    const bool may_prove = options.method == Method::exact || options.method == Method::automatic;
+    if (may_prove && descent_.prepare(problem)) {
+        descent_.solve(labels);
+        return true;
+    }
     grid_.assign(problem);
     switch (options.method) {
         case Method::swap:

@@ -14,6 +14,16 @@ std::size_t at(int index) {
 template <class Number>
 constexpr int kWidestStrip = Lanes<Number>::kCount == 4 ? 8 : 5;
 
+// Another pass is worth its time while the last one closed a site in one of so many vectors.
+constexpr std::size_t kWorthAPass = 8;
+
+std::size_t sum(Long2 lanes) {
+    return static_cast<std::size_t>(lanes[0] + lanes[1]);
+}
+std::size_t sum(Int4 lanes) {
+    return static_cast<std::size_t>(lanes[0] + lanes[1] + lanes[2] + lanes[3]);
+}
+
 }  // namespace
 
 template <class Number>
@@ -22,7 +32,8 @@ void GridMove<Number>::resize(int height, int width) {
     height_ = height;
     width_ = width;
     sites_ = height * width;
-    for (auto* field : {&alone_, &joint_right_, &joint_down_, &own_, &help_right_, &help_down_})
+    for (auto* field :
+         {&alone_, &joint_right_, &joint_down_, &own_, &negative_right_, &negative_down_})
         field->resize(sites_, margin(width));
     open_.resize(sites_, margin(width));
     sure_.resize(at(sites_));
@@ -39,9 +50,23 @@ void GridMove<Number>::resize(int height, int width) {
 }
 
 template <class Number>
+bool GridMove<Number>::narrow() const {
+    return std::min(height_, width_) <= StripTable<Number>::kNarrowest;
+}
+
+template <class Number>
 Number GridMove<Number>::solve() {
-    if (std::min(height_, width_) <= StripTable<Number>::kNarrowest) return solve_strip();
-    find_help();
+    if (narrow()) return solve_strip();
+    return choose(false) ? energy() : 0;
+}
+
+template <class Number>
+bool GridMove<Number>::choose(bool attractive) {
+    if (narrow()) return solve_strip() < 0;
+    submodular_ = attractive;
+    help_right_ = joint_right_.data();
+    help_down_ = joint_down_.data();
+    if (!attractive) find_help();
     take_sure_sites();
     const bool open_sites = close_sites();
     choice_ = sure_;
@@ -56,7 +81,7 @@ Number GridMove<Number>::solve() {
         }
         if (!wide_.empty()) submodular_ ? decide_by_cut() : decide_generally();
     }
-    return energy();
+    return std::find(choice_.begin(), choice_.end(), 1) != choice_.end();
 }
 
 template <class Number>
@@ -64,7 +89,7 @@ void GridMove<Number>::find_help() {
     constexpr int lanes = Lanes<Number>::kCount;
     const Vector zero = Lanes<Number>::all(0);
     const Number *joint_right = joint_right_.data(), *joint_down = joint_down_.data();
-    Number *right = help_right_.data(), *down = help_down_.data();
+    Number *right = negative_right_.data(), *down = negative_down_.data();
     Mask positive{};
     for (int p = 0; p < sites_; p += lanes) {
         const Vector across = load(joint_right + p), along = load(joint_down + p);
@@ -73,6 +98,9 @@ void GridMove<Number>::find_help() {
         store(least(along, zero), down + p);
     }
     submodular_ = !any(positive);
+    if (submodular_) return;
+    help_right_ = right;
+    help_down_ = down;
 }
 
 // A site that gains alone gains in any company; its joint costs become its neighbours' own.
@@ -105,13 +133,12 @@ void GridMove<Number>::take_sure_sites() {
 // Closes the sites that stay whatever the open ones do; false when nothing remains open.
 //
 // Taking costs a site at least alone + the help of its open neighbours. Passes over the open sites
-// go on until none closes another one; the result does not depend on order, so a vector of sites
-// goes at once.
+// go on until one closes so few that solving the rest costs less than another pass.
 template <class Number>
 bool GridMove<Number>::close_sites() {
     constexpr int lanes = Lanes<Number>::kCount;
     const int w = width_, n = sites_;
-    const Number *own = own_.data(), *right = help_right_.data(), *down = help_down_.data();
+    const Number *own = own_.data(), *right = help_right_, *down = help_down_;
     MaskNumber* open = open_.data();
     for (int p = 0; p < n; p += lanes)
         store(negative(load(own + p) + load(right + p) + load(right + p - 1) + load(down + p) +
@@ -124,23 +151,23 @@ bool GridMove<Number>::close_sites() {
     active_.clear();
     for (int p = 0; p < n; p += lanes)
         if (any(load(open + p))) active_.push_back(p);
-    for (bool changed = true; changed;) {
-        changed = false;
+    for (std::size_t closed = at(n); closed * kWorthAPass > active_.size();) {
+        Mask gone{};
         std::size_t kept = 0;
-        for (std::size_t k = 0; k < active_.size(); ++k) {
-            const int p = active_[k];
+        for (const int p : active_) {
             const Mask before = load(open + p);
             const Vector least_cost = load(own + p) + only(load(right + p), load(open + p + 1)) +
                                       only(load(right + p - 1), load(open + p - 1)) +
                                       only(load(down + p), load(open + p + w)) +
                                       only(load(down + p - w), load(open + p - w));
             const Mask now = negative(least_cost) & before;
-            changed |= any(now ^ before);
+            gone = gone - (now ^ before);
             store(now, open + p);
             active_[kept] = p;
             kept += any(now);
         }
         active_.resize(kept);
+        closed = sum(gone);
     }
     return !active_.empty();
 }

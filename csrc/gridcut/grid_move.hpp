@@ -3,7 +3,7 @@
 //   E(x) = sum_p alone_p x_p + sum_{edges pq} joint_pq x_p x_q,   x_p in {0, 1};   E(0) = 0
 //
 // Sites that are taken whatever their neighbours do are settled first (where no joint cost is
-// positive), and sites that stay, which settles others. What stays open falls into connected
+// positive), and most sites that stay, which settles others. What is open then falls into connected
 // components; those at most eight wide are solved as strips
 // (strip_table.hpp), wider ones by a minimum cut, or by the general move (binary_move.hpp) where a
 // joint cost is positive. A grid at most four wide is one strip.
@@ -56,7 +56,10 @@ class GridMove {
 
     // Returns E of the answer, 0 when all sites stay.
     Number solve();
-    // 1 where the last answer takes the site; valid when solve() returned less than 0.
+    // Whether the answer takes any site. `attractive`: no joint cost is positive, the caller knows.
+    bool choose(bool attractive);
+    // 1 where the last answer takes the site; valid when solve() returned less than 0, or choose()
+    // true.
     const std::uint8_t* choices() const { return choice_.data(); }
 
   private:
@@ -64,6 +67,7 @@ class GridMove {
     using Mask = typename Lanes<Number>::Mask;
     using MaskNumber = typename Lanes<Number>::MaskNumber;
 
+    bool narrow() const;
     Number solve_strip();
     void find_help();
     void take_sure_sites();
@@ -76,11 +80,12 @@ class GridMove {
 
     int height_ = 0, width_ = 0, sites_ = 0;
     Field<Number> alone_, joint_right_, joint_down_;
-    Field<Number> own_;                     // alone, and joint costs with sure sites
-    Field<Number> help_right_, help_down_;  // joint costs where negative, else 0
-    Field<MaskNumber> open_;                // -1 where the choice depends on the neighbours
-    bool submodular_ = false;               // no joint cost is positive
-    std::vector<std::uint8_t> sure_;        // taken whatever the others do
+    Field<Number> own_;                             // alone, and joint costs with sure sites
+    Field<Number> negative_right_, negative_down_;  // joint costs where negative, else 0
+    const Number *help_right_ = nullptr, *help_down_ = nullptr;  // these, or all joint costs
+    Field<MaskNumber> open_;          // -1 where the choice depends on the neighbours
+    bool submodular_ = false;         // no joint cost is positive
+    std::vector<std::uint8_t> sure_;  // taken whatever the others do
     std::vector<std::uint8_t> choice_, found_;
     std::vector<int> active_, component_, wide_;
     std::vector<int> row_, column_;  // [site]

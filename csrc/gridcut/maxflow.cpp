@@ -54,8 +54,9 @@ void MaxFlow<Topology>::reset(const Topology& topology) {
 
 template <class Topology>
 void MaxFlow<Topology>::activate(int node) {
-    if (queued_[static_cast<std::size_t>(node)]) return;
-    queued_[static_cast<std::size_t>(node)] = 1;
+    bool& queued = node_[static_cast<std::size_t>(node)].queued;
+    if (queued) return;
+    queued = true;
     next_.push_back(node);
 }
 
@@ -69,171 +70,178 @@ int MaxFlow<Topology>::next_active() {
             if (active_.empty()) return -1;
         }
         const int node = active_[active_at_++];
-        queued_[static_cast<std::size_t>(node)] = 0;
-        if (parent_[static_cast<std::size_t>(node)] != no_parent) return node;
+        node_[static_cast<std::size_t>(node)].queued = false;
+        if (node_[static_cast<std::size_t>(node)].state == sink) return node;
     }
 }
 
 template <class Topology>
 void MaxFlow<Topology>::make_orphan(int node) {
-    parent_[static_cast<std::size_t>(node)] = orphan;
+    node_[static_cast<std::size_t>(node)].parent = orphan;
     orphans_.push_back(node);
 }
 
-// Extends the tree of `node` over its residual arcs. Returns an arc from the source tree to the
-// sink tree when the trees touch, else no_parent.
+// Extends the tree from `node` over its residual arcs. Returns an arc from a node with excess into
+// the tree where there is one, else no_parent.
 template <class Topology>
 Arc MaxFlow<Topology>::grow(int node) {
-    const auto i = static_cast<std::size_t>(node);
-    const Tree tree = tree_[i];
-    for (Arc arc = topology_->begin(node); arc < topology_->end(node); ++arc) {
-        const Arc back = topology_->sister(arc);
-        const Arc along = tree == source ? arc : back;  // the direction in which flow would run
-        if (residual_[static_cast<std::size_t>(along)] <= 0) continue;
-        const int head = topology_->head(arc);
-        const auto j = static_cast<std::size_t>(head);
-        if (tree_[j] == none) {
-            tree_[j] = tree;
-            parent_[j] = back;
-            stamp_[j] = stamp_[i];
-            distance_[j] = distance_[i] + 1;
-            activate(head);
-        } else if (tree_[j] != tree) {
-            return along;
-        } else if (stamp_[j] <= stamp_[i] && distance_[j] > distance_[i]) {
-            parent_[j] = back;  // a shorter way to the terminal
-            stamp_[j] = stamp_[i];
-            distance_[j] = distance_[i] + 1;
+    const Node& own = node_[static_cast<std::size_t>(node)];
+    const std::int32_t stamp = own.stamp, distance = own.distance;
+    Arc found = no_parent;
+    topology_->for_each_arc(node, [&](Arc, int tail, Arc arc) {  // arc: from tail to node
+        if (residual_[static_cast<std::size_t>(arc)] <= 0) return false;
+        Node& other = node_[static_cast<std::size_t>(tail)];
+        if (other.state == source) {
+            found = arc;
+            return true;
         }
-    }
-    return no_parent;
+        if (other.state == free) {
+            other.state = sink;
+            activate(tail);
+        } else if (other.stamp > stamp || other.distance <= distance) {
+            return false;
+        }
+        other.parent = arc;  // the only way to the sink, or a shorter one
+        other.stamp = stamp;
+        other.distance = distance + 1;
+        return false;
+    });
+    return found;
 }
 
+// Sends what fits from the tail of `first` down the tree.
 template <class Topology>
-void MaxFlow<Topology>::augment(Arc middle) {
+void MaxFlow<Topology>::augment(Arc first) {
     const auto residual = [this](Arc arc) -> Cost& {
         return residual_[static_cast<std::size_t>(arc)];
     };
-    const int tail = topology_->head(topology_->sister(middle));
-    const int head = topology_->head(middle);
+    const auto parent = [this](int node) { return node_[static_cast<std::size_t>(node)].parent; };
+    const auto tail = static_cast<std::size_t>(topology_->head(topology_->sister(first)));
+    const int head = topology_->head(first);
 
-    Cost bottleneck = residual(middle);
-    int node = tail;
-    for (Arc arc; (arc = parent_[static_cast<std::size_t>(node)]) != terminal;) {
-        bottleneck = std::min(bottleneck, residual(topology_->sister(arc)));
-        node = topology_->head(arc);
-    }
-    bottleneck = std::min(bottleneck, excess_[static_cast<std::size_t>(node)]);
-    node = head;
-    for (Arc arc; (arc = parent_[static_cast<std::size_t>(node)]) != terminal;) {
-        bottleneck = std::min(bottleneck, residual(arc));
-        node = topology_->head(arc);
-    }
-    bottleneck = std::min(bottleneck, -excess_[static_cast<std::size_t>(node)]);
+    Cost amount = std::min(excess_[tail], residual(first));
+    int node = head;
+    for (Arc arc; (arc = parent(node)) != terminal; node = topology_->head(arc))
+        amount = std::min(amount, residual(arc));
+    amount = std::min(amount, -excess_[static_cast<std::size_t>(node)]);
 
-    residual(middle) -= bottleneck;
-    residual(topology_->sister(middle)) += bottleneck;
-    node = tail;
-    for (Arc arc; (arc = parent_[static_cast<std::size_t>(node)]) != terminal;) {
-        const int parent = topology_->head(arc);
-        residual(arc) += bottleneck;
-        if ((residual(topology_->sister(arc)) -= bottleneck) == 0) make_orphan(node);
-        node = parent;
-    }
-    if ((excess_[static_cast<std::size_t>(node)] -= bottleneck) == 0) make_orphan(node);
+    excess_[tail] -= amount;
+    if (excess_[tail] == 0) node_[tail].state = free;
+    residual(first) -= amount;
+    residual(topology_->sister(first)) += amount;
     node = head;
-    for (Arc arc; (arc = parent_[static_cast<std::size_t>(node)]) != terminal;) {
-        const int parent = topology_->head(arc);
-        residual(topology_->sister(arc)) += bottleneck;
-        if ((residual(arc) -= bottleneck) == 0) make_orphan(node);
-        node = parent;
+    for (Arc arc; (arc = parent(node)) != terminal;) {
+        const int next = topology_->head(arc);
+        residual(topology_->sister(arc)) += amount;
+        if ((residual(arc) -= amount) == 0) make_orphan(node);
+        node = next;
     }
-    if ((excess_[static_cast<std::size_t>(node)] += bottleneck) == 0) make_orphan(node);
+    if ((excess_[static_cast<std::size_t>(node)] += amount) == 0) make_orphan(node);
 }
 
-// Number of arcs from `node` to its terminal along parents, or -1 when the way ends at an orphan.
+// Number of arcs from `node` to the sink along parents, or -1 when the way ends at an orphan.
 template <class Topology>
-int MaxFlow<Topology>::distance_to_terminal(int node) {
+int MaxFlow<Topology>::distance_to_sink(int node) {
     int steps = 0;
-    int end = node;
-    for (;;) {
-        const auto j = static_cast<std::size_t>(end);
-        if (stamp_[j] == time_) {
-            steps += distance_[j];
+    for (int end = node;;) {
+        Node& at = node_[static_cast<std::size_t>(end)];
+        if (at.stamp == time_) {
+            steps += at.distance;
             break;
         }
-        const Arc arc = parent_[j];
-        if (arc == terminal) {
-            stamp_[j] = time_;
-            distance_[j] = 1;
+        if (at.parent == terminal) {
+            at.stamp = time_;
+            at.distance = 1;
             ++steps;
             break;
         }
-        if (arc == orphan || arc == no_parent) return -1;
+        if (at.parent < 0) return -1;
         ++steps;
-        end = topology_->head(arc);
+        end = topology_->head(at.parent);
     }
     // The way is valid now: mark it, so that the next question about it ends early.
     int distance = steps;
-    for (int j = node; stamp_[static_cast<std::size_t>(j)] != time_;) {
-        stamp_[static_cast<std::size_t>(j)] = time_;
-        distance_[static_cast<std::size_t>(j)] = distance--;
-        j = topology_->head(parent_[static_cast<std::size_t>(j)]);
+    for (int j = node; node_[static_cast<std::size_t>(j)].stamp != time_;) {
+        Node& at = node_[static_cast<std::size_t>(j)];
+        at.stamp = time_;
+        at.distance = distance--;
+        j = topology_->head(at.parent);
     }
     return steps;
 }
 
 template <class Topology>
 void MaxFlow<Topology>::adopt(int node) {
-    const auto i = static_cast<std::size_t>(node);
-    const Tree tree = tree_[i];
+    Node& own = node_[static_cast<std::size_t>(node)];
     Arc best = no_parent;
     int best_distance = std::numeric_limits<int>::max();
-    for (Arc arc = topology_->begin(node); arc < topology_->end(node); ++arc) {
-        const Arc from_terminal = tree == source ? topology_->sister(arc) : arc;
-        if (residual_[static_cast<std::size_t>(from_terminal)] <= 0) continue;
-        const int head = topology_->head(arc);
-        if (tree_[static_cast<std::size_t>(head)] != tree) continue;
-        const int distance = distance_to_terminal(head);
+    topology_->for_each_arc(node, [&](Arc arc, int head, Arc) {
+        if (residual_[static_cast<std::size_t>(arc)] <= 0) return false;
+        if (node_[static_cast<std::size_t>(head)].state != sink) return false;
+        const int distance = distance_to_sink(head);
         if (distance >= 0 && distance < best_distance) {
             best = arc;
             best_distance = distance;
         }
-    }
+        return false;
+    });
+    own.parent = best;
     if (best != no_parent) {
-        parent_[i] = best;
-        stamp_[i] = time_;
-        distance_[i] = best_distance + 1;
+        own.stamp = time_;
+        own.distance = best_distance + 1;
         return;
     }
-    for (Arc arc = topology_->begin(node); arc < topology_->end(node); ++arc) {
-        const int head = topology_->head(arc);
-        const auto j = static_cast<std::size_t>(head);
-        if (tree_[j] != tree) continue;
-        const Arc back = topology_->sister(arc);
-        if (residual_[static_cast<std::size_t>(tree == source ? back : arc)] > 0) activate(head);
-        if (parent_[j] == back) make_orphan(head);
-    }
-    tree_[i] = none;
-    parent_[i] = no_parent;
+    own.state = free;
+    topology_->for_each_arc(node, [&](Arc arc, int head, Arc back) {
+        const Node& other = node_[static_cast<std::size_t>(head)];
+        if (other.state != sink) return false;
+        if (residual_[static_cast<std::size_t>(arc)] > 0) activate(head);
+        if (other.parent == back) make_orphan(head);
+        return false;
+    });
 }
 
 template <class Topology>
 void MaxFlow<Topology>::adopt_orphans() {
-    // Those nearest to a terminal were found last; adopted first, they can adopt the others.
+    // Those nearest to the sink were found last; adopted first, they can adopt the others.
     std::reverse(orphans_.begin(), orphans_.end());
     for (std::size_t k = 0; k < orphans_.size(); ++k) adopt(orphans_[k]);
     orphans_.clear();
 }
 
+// Sends along every line what nodes further down it can take.
+template <class Topology>
+void MaxFlow<Topology>::push_straight() {
+    topology_->for_each_line([&](int first, int step, int count, int forward, int backward) {
+        if (static_cast<int>(room_.size()) < count) room_.resize(static_cast<std::size_t>(count));
+        Cost *residual = residual_.data(), *excess = excess_.data(), *rooms = room_.data();
+        Cost room = 0, most = 0;  // what the nodes after this one can take
+        int p = first + (count - 1) * step;
+        for (int k = count - 1; k >= 0; --k, p -= step) {
+            room = std::min(room, residual[4 * p + forward]);
+            rooms[k] = room;
+            most |= room;
+            room -= std::min(excess[p], Cost{0});
+        }
+        if (most == 0) return;
+        Cost carried = 0;
+        for (int k = 0; k < count; ++k) {
+            p += step;
+            const Cost here = excess[p] + carried;
+            carried = std::max(std::min(here, rooms[k]), Cost{0});
+            excess[p] = here - carried;
+            if (carried == 0) continue;
+            residual[4 * p + forward] -= carried;
+            residual[4 * (p + step) + backward] += carried;
+        }
+    });
+}
+
 template <class Topology>
 void MaxFlow<Topology>::solve() {
+    push_straight();
     const auto nodes = static_cast<std::size_t>(topology_->nodes());
-    tree_.assign(nodes, none);
-    parent_.assign(nodes, no_parent);
-    stamp_.assign(nodes, 0);
-    distance_.assign(nodes, 0);
-    queued_.assign(nodes, 0);
+    node_.assign(nodes, Node{});
     active_.clear();
     next_.clear();
     orphans_.clear();
@@ -241,25 +249,29 @@ void MaxFlow<Topology>::solve() {
     time_ = 0;
     for (std::size_t i = 0; i < nodes; ++i) {
         if (excess_[i] == 0) continue;
-        tree_[i] = excess_[i] > 0 ? source : sink;
-        parent_[i] = terminal;
-        distance_[i] = 1;
+        if (excess_[i] > 0) {
+            node_[i].state = source;
+            continue;
+        }
+        node_[i].state = sink;
+        node_[i].parent = terminal;
+        node_[i].distance = 1;
         activate(static_cast<int>(i));
     }
 
     for (int node = -1;;) {
-        // A node whose growth met the other tree stays active until it meets nothing more.
-        if (node < 0 || parent_[static_cast<std::size_t>(node)] == no_parent) {
+        // A node whose growth met excess stays active until it meets nothing more.
+        if (node < 0 || node_[static_cast<std::size_t>(node)].state != sink) {
             node = next_active();
             if (node < 0) return;
         }
-        const Arc middle = grow(node);
-        if (middle == no_parent) {
+        const Arc first = grow(node);
+        if (first == no_parent) {
             node = -1;
             continue;
         }
         ++time_;
-        augment(middle);
+        augment(first);
         adopt_orphans();
     }
 }

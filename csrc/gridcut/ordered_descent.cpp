@@ -4,10 +4,14 @@
 #include <cmath>
 
 #include "base/fixed_point.hpp"
+#include "base/lanes.hpp"
 
 namespace comix::gridcut {
 
 namespace {
+
+constexpr int kLanes = Lanes<double>::kCount;
+constexpr int kBits = 52;  // all numbers of a move together
 
 std::size_t at(int index) {
     return static_cast<std::size_t>(index);
@@ -19,122 +23,203 @@ double distance(const GridProblem& problem, int difference) {
     return difference >= 0 ? problem.pairwise[difference * labels] : problem.pairwise[-difference];
 }
 
+// The nearest integer, for magnitudes below 2^51: beyond 2^52 doubles have no fractions.
+Double2 nearest(Double2 value) {
+    const Double2 beyond = Lanes<double>::all(6755399441055744.0);  // 1.5 * 2^52
+    return value + beyond - beyond;
+}
+
 }  // namespace
 
-bool OrderedDescent::applies(const GridProblem& problem) {
-    const int labels = problem.labels;
-    if (labels < 2) return false;
+// A convex function of i - j, or false.
+bool OrderedDescent::take_distances(const GridProblem& problem) {
+    const int zero = labels_ - 1;
     double largest = 0;
-    for (int e = 0; e < labels * labels; ++e)
+    for (int e = 0; e < labels_ * labels_; ++e)
         largest = std::max(largest, std::abs(problem.pairwise[e]));
     const double slack = 1e-12 * largest;  // rounding of thirds and their squares
-    for (int i = 0; i < labels; ++i)
-        for (int j = 0; j < labels; ++j)
-            if (std::abs(problem.pairwise[i * labels + j] - distance(problem, i - j)) > slack)
+    // The comparisons fail for numbers that are not finite, too.
+    for (int i = 0; i < labels_; ++i)
+        for (int j = 0; j < labels_; ++j)
+            if (!(std::abs(problem.pairwise[i * labels_ + j] - distance(problem, i - j)) <= slack))
                 return false;
-    for (int d = 2 - labels; d <= labels - 2; ++d) {
+    for (int d = 1 - zero; d < zero; ++d) {
         const double bend = distance(problem, d - 1) + distance(problem, d + 1);
-        if (bend < 2 * distance(problem, d) - slack) return false;
+        if (!(bend >= 2 * distance(problem, d) - slack)) return false;
     }
-    bool negative = false;
-    problem.for_each_edge([&](int, int, double weight) { negative |= weight < 0; });
-    if (negative) return false;
-    const double* unary = problem.unary;
-    for (int p = 0; p < problem.height * problem.width; ++p, unary += labels)
-        for (int l = 1; l + 1 < labels; ++l)
-            if (unary[l - 1] + unary[l + 1] < 2 * unary[l]) return false;
+    grow_.assign(at(2 * labels_ - 1), 0.0);
+    shrink_.assign(at(2 * labels_ - 1), 0.0);
+    double change = 0, bend = 0;
+    for (int d = -zero; d < zero; ++d) {
+        grow_[at(d + zero)] = distance(problem, d + 1) - distance(problem, d);
+        shrink_[at(d + zero + 1)] = -grow_[at(d + zero)];
+        change = std::max(change, std::abs(grow_[at(d + zero)]));
+    }
+    for (int d = 0; d < 2 * labels_ - 1; ++d)
+        bend = std::max(bend, std::abs(grow_[at(d)] + shrink_[at(d)]));
+    largest_change_ = 2 * change + bend;
     return true;
 }
 
-void OrderedDescent::begin(const GridProblem& problem, const FixedGrid& grid) {
+// Weights to their places, not scaled; false when one is negative.
+bool OrderedDescent::take_weights(const GridProblem& problem, double* sum) {
+    const auto take = [](const EdgeWeights& from, std::int64_t first, int count, double* to) {
+        if (from.data)
+            std::copy(from.data + first, from.data + first + count, to);
+        else
+            std::fill(to, to + count, from.uniform);
+    };
+    for (int r = 0; r < height_; ++r) {
+        const std::int64_t row = r;
+        if (r + 1 < height_)
+            take(problem.weight_v, row * width_, width_, below_.weight.data() + r * width_);
+        take(problem.weight_h, row * (width_ - 1), width_ - 1, right_.weight.data() + r * width_);
+    }
+    Double2 total = Lanes<double>::all(0);
+    Long2 below_zero{};
+    const double *right = right_.weight.data(), *below = below_.weight.data();
+    for (int p = 0; p < sites_; p += kLanes) {
+        const Double2 across = load(right + p), along = load(below + p);
+        total = total + across + along;
+        below_zero = below_zero | negative(across) | negative(along);
+    }
+    *sum = total[0] + total[1];
+    return !any(below_zero);
+}
+
+// The sum of all differences of a site's neighbouring labels; not finite unless all costs are.
+double OrderedDescent::unary_range(const GridProblem& problem) const {
+    double sum = 0;
+    const double* unary = problem.unary;
+    for (int p = 0; p < sites_; ++p, unary += labels_)
+        for (int l = 1; l < labels_; ++l) sum += std::abs(unary[l] - unary[l - 1]);
+    return sum;
+}
+
+// Unary costs as integers; false when some are not convex.
+bool OrderedDescent::take_steps(const GridProblem& problem, int shift) {
+    const PowerOfTwo scale(shift);
+    const double* unary = problem.unary;
+    double* step = steps_.data();
+    bool convex = true;
+    for (int p = 0; p < sites_; ++p, unary += labels_, step += labels_ - 1) {
+        double below = 0;
+        for (int l = 0; l + 1 < labels_; ++l) {
+            const double here = std::rint(scale(unary[l + 1] - unary[0]));
+            step[l] = here - below;
+            convex &= l == 0 || step[l] >= step[l - 1];
+            below = here;
+        }
+        up_.data()[p] = step[0];
+    }
+    return convex;
+}
+
+void OrderedDescent::resize(const GridProblem& problem) {
+    labels_ = problem.labels;
     if (problem.height != height_ || problem.width != width_) {
         height_ = problem.height;
         width_ = problem.width;
         sites_ = height_ * width_;
-        for (auto* field : {&up_, &right_.first, &right_.second, &below_.first, &below_.second})
+        for (auto* field : {&up_, &right_.weight, &right_.first, &right_.second, &below_.weight,
+                            &below_.first, &below_.second})
             field->resize(sites_, GridMove<double>::margin(width_));
-        right_.weight.assign(at(sites_), 0.0);
-        below_.weight.assign(at(sites_), 0.0);
         move_.resize(height_, width_);
     }
-    labels_ = problem.labels;
-    const int n = 2 * labels_ - 1, zero = labels_ - 1;
-    double largest = 0;
-    for (int d = -zero; d <= zero; ++d) largest = std::max(largest, std::abs(distance(problem, d)));
-    // A product is scaled once: distances come down to at most 1, weights take all the rest.
+    steps_.resize(at(sites_) * at(labels_ - 1));
+}
+
+bool OrderedDescent::prepare(const GridProblem& problem) {
+    if (problem.labels < 2) return false;
+    resize(problem);
+    double weights = 0;
+    if (!take_distances(problem) || !take_weights(problem, &weights)) return false;
+    const double magnitude = unary_range(problem) + weights * largest_change_;
+    if (!std::isfinite(magnitude)) return false;
+    const FixedPoint fixed(magnitude, kBits);
+    if (!take_steps(problem, fixed.shift())) return false;
+    // A product is scaled once: changes come down to at most 1, weights take all the rest.
     int exponent = 0;
-    if (largest > 0) std::frexp(largest, &exponent);
-    const PowerOfTwo to_one(-exponent), scale(largest > 0 ? grid.shift() + exponent : 0);
-    grow_.assign(at(n), 0.0);
-    shrink_.assign(at(n), 0.0);
-    for (int d = -zero; d < zero; ++d) {
-        const double change = distance(problem, d + 1) - distance(problem, d);
-        grow_[at(d + zero)] = to_one(change);
-        shrink_[at(d + zero + 1)] = to_one(-change);
+    if (largest_change_ > 0) std::frexp(largest_change_, &exponent);
+    const PowerOfTwo to_one(-exponent), scale(largest_change_ > 0 ? fixed.shift() + exponent : 0);
+    for (auto* table : {&grow_, &shrink_})
+        for (double& change : *table) change = to_one(change);
+    for (auto* edges : {&right_, &below_}) {
+        double* weight = edges->weight.data();
+        for (int p = 0; p < sites_; ++p) weight[p] = scale(weight[p]);
     }
-    problem.for_each_edge([&](int p, int q, double weight) {
-        Edges& edges = q == p + 1 && width_ > 1 ? right_ : below_;
-        edges.weight[at(p)] = scale(weight);
-    });
+    return true;
+}
+
+// All edges between equal labels.
+void OrderedDescent::begin_edges(Edges& edges, double* joint) {
+    const Double2 grow = Lanes<double>::all(grow_[at(labels_ - 1)]),
+                  shrink = Lanes<double>::all(shrink_[at(labels_ - 1)]),
+                  zero = Lanes<double>::all(0);
+    const double* weight = edges.weight.data();
+    double *first = edges.first.data(), *second = edges.second.data();
+    for (int p = 0; p < sites_; p += kLanes) {
+        const Double2 w = load(weight + p);
+        const Double2 a = nearest(w * grow), b = nearest(w * shrink);
+        store(a, first + p);
+        store(b, second + p);
+        store(least(zero - a - b, zero), joint + p);
+    }
 }
 
 void OrderedDescent::note_edge(Edges& edges, int p, int difference, double* joint) {
     const auto k = at(difference + labels_ - 1);
-    const double first = std::rint(edges.weight[at(p)] * grow_[k]);
-    const double second = std::rint(edges.weight[at(p)] * shrink_[k]);
+    const double weight = edges.weight.data()[p];
+    const double first = std::rint(weight * grow_[k]), second = std::rint(weight * shrink_[k]);
     edges.first.data()[p] = first;
     edges.second.data()[p] = second;
     joint[p] = std::min(-first - second, 0.0);  // rounding may bend it the wrong way by one
 }
 
-// The best set of sites goes one label up; false when none gains.
-bool OrderedDescent::rise(const FixedGrid& grid, Label* labels) {
-    constexpr int lanes = Lanes<double>::kCount;
+// The best set of sites, to go one label up; false when none gains.
+bool OrderedDescent::rise() {
     const double *up = up_.data(), *right = right_.first.data(), *left = right_.second.data(),
                  *below = below_.first.data(), *above = below_.second.data();
     double* alone = move_.alone();
-    for (int p = 0; p < sites_; p += lanes)
+    for (int p = 0; p < sites_; p += kLanes)
         store(load(up + p) + load(right + p) + load(left + p - 1) + load(below + p) +
                   load(above + p - width_),
               alone + p);
-    if (move_.solve() >= 0) return false;
-    const std::uint8_t* choice = move_.choices();
-    moved_.clear();
-    for (int p = 0; p < sites_; ++p) {
-        if (!choice[p]) continue;
-        const Cost* unary = grid.unary(p);
-        const Label l = ++labels[p];
-        up_.data()[p] = l + 1 < labels_ ? static_cast<double>(unary[l + 1] - unary[l]) : 0.0;
-        moved_.push_back(p);
-    }
-    const auto note_right = [&](int p) {
-        if (right_.weight[at(p)] > 0)
-            note_edge(right_, p, labels[p] - labels[p + 1], move_.joint_right());
-    };
-    const auto note_below = [&](int p) {
-        if (below_.weight[at(p)] > 0)
-            note_edge(below_, p, labels[p] - labels[p + width_], move_.joint_down());
-    };
-    for (const int p : moved_) {
-        note_right(p);
-        note_below(p);
-        if (p > 0) note_right(p - 1);
-        if (p >= width_) note_below(p - width_);
-    }
-    return true;
+    return move_.choose(true);
 }
 
-void OrderedDescent::solve(const GridProblem& problem, const FixedGrid& grid, Label* labels) {
-    begin(problem, grid);
-    std::fill(labels, labels + sites_, 0);
-    for (int p = 0; p < sites_; ++p) {
-        const Cost* unary = grid.unary(p);
-        up_.data()[p] = static_cast<double>(unary[1] - unary[0]);
-        note_edge(right_, p, 0, move_.joint_right());
-        note_edge(below_, p, 0, move_.joint_down());
+// The costs of the next move: unary costs of the sites that moved, and edges with one of them.
+void OrderedDescent::note_moves(const Label* labels) {
+    const std::uint8_t* choice = move_.choices();
+    const double *across = right_.weight.data(), *along = below_.weight.data();
+    const auto right = [&](int p) {
+        note_edge(right_, p, labels[p] - labels[p + 1], move_.joint_right());
+    };
+    const auto down = [&](int p) {
+        note_edge(below_, p, labels[p] - labels[p + width_], move_.joint_down());
+    };
+    for (const int p : moved_) {
+        up_.data()[p] = steps_[at(p) * at(labels_ - 1) + at(labels[p])];
+        if (across[p] > 0 && !choice[p + 1]) right(p);
+        if (along[p] > 0 && !choice[p + width_]) down(p);
+        if (across[p - 1] > 0 && !choice[p - 1]) right(p - 1);
+        if (along[p - width_] > 0 && !choice[p - width_]) down(p - width_);
     }
+}
+
+void OrderedDescent::solve(Label* labels) {
+    std::fill(labels, labels + sites_, 0);
+    begin_edges(right_, move_.joint_right());
+    begin_edges(below_, move_.joint_down());
     // After k rises no label is above k, so the last one needs no proof that nothing rises further.
-    for (int k = 1; k < labels_ && rise(grid, labels); ++k) {
+    for (int k = 1; k < labels_ && rise(); ++k) {
+        const std::uint8_t* choice = move_.choices();
+        moved_.clear();
+        for (int p = 0; p < sites_; ++p) {
+            labels[p] += choice[p];
+            if (choice[p] && k + 1 < labels_) moved_.push_back(p);
+        }
+        note_moves(labels);
     }
 }
 

@@ -6,7 +6,8 @@
 // by one label - a binary decision per site with joint costs of at most zero, which grid_move.hpp
 // solves exactly - leads there. (Both bounds follow from translation submodularity,
 // f(p) + f(q) >= f((p - a) v q) + f(p ^ (q + a)), with p the minimum, q = x_k, and a = 1, a = 0.)
-// Guarantee: the optimum, grids of any size, where applies() holds.
+// Guarantee: the optimum, for costs rounded to 2^-50 of the sum of their magnitudes, on grids of
+//   any size, where prepare() says so.
 // Cost: L - 1 moves (grid_move.hpp), fewer when one gains nothing.
 // Source: Murota, "Discrete Convex Analysis", SIAM 2003, chapter 7 and section 10.3.1; Murota &
 //   Shioura, "Exact bounds for steepest descent algorithms of L-convex function minimization",
@@ -22,25 +23,33 @@ namespace comix::gridcut {
 
 class OrderedDescent {
   public:
-    static bool applies(const GridProblem& problem);
-
-    // Writes an optimal labelling; applies(problem) must hold.
-    void solve(const GridProblem& problem, const FixedGrid& grid, Label* labels);
+    // Takes the problem in; false where the energy is not convex (or not finite).
+    bool prepare(const GridProblem& problem);
+    // Writes an optimal labelling of the problem that prepare() took.
+    void solve(Label* labels);
 
   private:
     // What an edge costs more when only its first or only its second site goes up; by first site.
     struct Edges {
-        std::vector<double> weight;  // scaled; 0 where there is no edge
+        Field<double> weight;  // scaled; 0 where there is no edge
         Field<double> first, second;
     };
 
-    void begin(const GridProblem& problem, const FixedGrid& grid);
+    void resize(const GridProblem& problem);
+    bool take_distances(const GridProblem& problem);
+    bool take_weights(const GridProblem& problem, double* sum);
+    double unary_range(const GridProblem& problem) const;
+    bool take_steps(const GridProblem& problem, int shift);
+    void begin_edges(Edges& edges, double* joint);
     void note_edge(Edges& edges, int site, int difference, double* joint);
-    bool rise(const FixedGrid& grid, Label* labels);
+    bool rise();
+    void note_moves(const Label* labels);
 
     int height_ = 0, width_ = 0, sites_ = 0, labels_ = 0;
     std::vector<double> grow_, shrink_;  // what the label distance changes by when the difference
                                          // grows or shrinks by one; by difference + L - 1
+    double largest_change_ = 0;          // what a move can pay on an edge of weight 1, at most
+    std::vector<double> steps_;          // [site, l]: what label l + 1 costs more than label l
     Field<double> up_;                   // what one label more costs
     Edges right_, below_;
     std::vector<int> moved_;

@@ -188,11 +188,11 @@ TEST_CASE("convex energies: descent and level cut agree, on grids of any size") 
                 CAPTURE(h);
                 CAPTURE(w);
                 CAPTURE(l);
-                REQUIRE(OrderedDescent::applies(problem.view()));
+                REQUIRE(descent.prepare(problem.view()));
                 REQUIRE(OrderedCut::applies(problem.view()));
                 grid.assign(problem.view());
                 std::vector<Label> labels(static_cast<std::size_t>(h * w)), other(labels);
-                descent.solve(problem.view(), grid, labels.data());
+                descent.solve(labels.data());
                 cut.solve(problem.view(), grid, other.data());
                 const std::vector<std::int64_t> mine(labels.begin(), labels.end());
                 const std::vector<std::int64_t> theirs(other.begin(), other.end());
@@ -208,19 +208,31 @@ TEST_CASE("descent is for convex costs only") {
     const Problem convex = random_problem(random, 3, 3, 3, Distance::quadratic, false);
     Problem flat = convex;
     for (auto& cost : flat.unary) cost = 1.0;
-    CHECK(OrderedDescent::applies(flat.view()));
+    CHECK(OrderedDescent().prepare(flat.view()));
     Problem bent = flat;
     bent.unary[1] = 1.1;  // the middle label of a site is dearer than both others
-    CHECK(!OrderedDescent::applies(bent.view()));
+    CHECK(!OrderedDescent().prepare(bent.view()));
     Problem negative = flat;
     negative.weight_v[0] = -0.1;
-    CHECK(!OrderedDescent::applies(negative.view()));
+    CHECK(!OrderedDescent().prepare(negative.view()));
     Problem potts = flat;
     for (std::size_t k = 0; k < 9; ++k) potts.pairwise[k] = k % 4 ? 1 : 0;
-    CHECK(!OrderedDescent::applies(potts.view()));
+    CHECK(!OrderedDescent().prepare(potts.view()));
     Problem uneven = flat;
     uneven.pairwise[1] *= 1.5;  // no function of i - j
-    CHECK(!OrderedDescent::applies(uneven.view()));
+    CHECK(!OrderedDescent().prepare(uneven.view()));
+    const double infinity = std::numeric_limits<double>::infinity();
+    for (const double bad : {infinity, -infinity, std::nan("")}) {
+        for (std::size_t k = 0; k < 3; ++k) {
+            Problem unary = flat, pairwise = flat, weight = flat;
+            unary.unary[k] = bad;
+            pairwise.pairwise[k] = bad;
+            weight.weight_h[k] = bad;
+            CHECK(!OrderedDescent().prepare(unary.view()));
+            CHECK(!OrderedDescent().prepare(pairwise.view()));
+            CHECK(!OrderedDescent().prepare(weight.view()));
+        }
+    }
 }
 
 TEST_CASE("exact is refused with the reason when nothing applies") {
