@@ -128,8 +128,8 @@ def comixup_labels(
         select: ``"best"`` (default) takes the labelling with the lowest thresholded objective seen at the end
             of any sweep and improves it by descent on single blocks (no descent for ``"hard_official"``);
             ``"last"`` returns the one after the final sweep, as the official code does.
-        method: of the inner cuts, as in :func:`comix.grid_cut` (one attempt each). Default ``"auto"``: exact
-            where the dynamic programme is tiny, else expansion.
+        method: of the inner cuts, as in :func:`comix.grid_cut` (one attempt each). Default ``"auto"``, which
+            here means ``"expansion"``: the loop around the cuts linearises, so proven ones bring nothing.
         generator: source of the start labels when init is None.
 
     Returns:
@@ -139,6 +139,7 @@ def comixup_labels(
     Raises:
         TypeError: not a tensor, or of a wrong dtype.
         ValueError: wrong shapes, NaN, values or labels out of range, unknown options.
+        comix.BackendUnavailable: on CUDA for the methods ``"swap"`` and ``"exact"``.
 
     Example:
         >>> import comix, torch

@@ -120,8 +120,8 @@ def puzzlemix_mask(
         neigh_size: see there.
         mean: see there.
         std: see there.
-        method: of the cut, as in :func:`comix.grid_cut`. Default ``"exact"``: one minimum cut finds the
-            optimum for any grid and n_labels as long as no edge weight is negative (gamma <= 1).
+        method: of the cut, as in :func:`comix.grid_cut`. Default ``"exact"``: the optimum
+            for any grid and n_labels as long as no edge weight is negative (gamma <= 1).
 
     Returns:
         float32 ``[B, gh, gw]`` with values ``1 - k / (n_labels - 1)``.

@@ -1,4 +1,4 @@
-"""Co-Mixup on CUDA: the objective, and the compatibility of inputs by their salient spots."""
+"""Co-Mixup on CUDA: labels, the objective, and the compatibility of inputs by their salient spots."""
 
 from __future__ import annotations
 
