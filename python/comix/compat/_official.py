@@ -54,6 +54,24 @@ def one_hot(labels: torch.Tensor, classes: int, name: str) -> torch.Tensor:
     return rows.scatter_(1, labels.to(torch.int64).unsqueeze(1), 1)
 
 
+@official
+def to_one_hot(inp: torch.Tensor, num_classes: int, device: Any = "cuda") -> torch.Tensor:
+    """One-hot labels.
+
+    Args:
+        inp: integers ``[N]`` in 0..num_classes-1.
+        num_classes: K.
+        device: ignored, the labels' own is used.
+
+    Returns:
+        float32 ``[N, K]``.
+
+    Raises:
+        TypeError, ValueError: not integers, wrong shape, a class out of range.
+    """
+    return one_hot(inp, num_classes, "inp")
+
+
 def soft(targets: Any, name: str, count: int) -> torch.Tensor:
     """Soft labels ``[count, K]``, as float32 if they are integers."""
     labels = checks.require_tensor(targets, name)

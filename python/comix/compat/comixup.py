@@ -31,7 +31,7 @@ from comix.compat._comixup_parts import (
     resolve_label,
     to_onehot,
 )
-from comix.compat._official import official, one_hot, setting
+from comix.compat._official import official, setting, to_one_hot
 
 __all__ = [
     "MixupProcessParallel",
@@ -48,24 +48,6 @@ __all__ = [
     "to_one_hot",
     "to_onehot",
 ]
-
-
-@official
-def to_one_hot(inp: torch.Tensor, num_classes: int, device: Any = "cuda") -> torch.Tensor:
-    """One-hot labels.
-
-    Args:
-        inp: integers ``[N]`` in 0..num_classes-1.
-        num_classes: K.
-        device: ignored, the labels' own is used.
-
-    Returns:
-        float32 ``[N, K]``.
-
-    Raises:
-        TypeError, ValueError: not integers, wrong shape, a class out of range.
-    """
-    return one_hot(inp, num_classes, "inp")
 
 
 @official

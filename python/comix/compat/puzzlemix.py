@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from comix import _checks as checks
-from comix.compat._official import device_named, official, one_hot, setting, soft
-from comix.compat._puzzle_graph import Puzzle
+from comix.compat._official import device_named, official, setting, soft, to_one_hot
+from comix.compat._puzzle_graph import Puzzle, Terms
 from comix.compat._puzzle_parts import (
     graphcut_multi,
     mask_transport,
@@ -39,24 +39,6 @@ __all__ = [
     "to_one_hot",
     "transport_image",
 ]
-
-
-@official
-def to_one_hot(inp: torch.Tensor, num_classes: int, device: Any = "cuda") -> torch.Tensor:
-    """One-hot labels.
-
-    Args:
-        inp: integers ``[N]`` in 0..num_classes-1.
-        num_classes: K.
-        device: ignored, the labels' own is used.
-
-    Returns:
-        float32 ``[N, K]``.
-
-    Raises:
-        TypeError, ValueError: not integers, wrong shape, a class out of range.
-    """
-    return one_hot(inp, num_classes, "inp")
 
 
 @official
@@ -254,18 +236,7 @@ def mixup_process(
     elif args.box:
         out, ratio = mixup_box(out, out[indices], alpha=lam)
     else:
-        names = (
-            "beta",
-            "gamma",
-            "eta",
-            "neigh_size",
-            "n_labels",
-            "mean",
-            "std",
-            "transport",
-            "t_eps",
-            "t_size",
-        )
+        names = (*Terms._fields, "transport", "t_eps", "t_size")
         options = {name: setting(args, name) for name in names}
         adversarial = {"noise": noise, "adv_mask1": adv_mask1, "adv_mask2": adv_mask2}
         out, ratio = mixup_graph(out, grad, indices, block_num, lam, **options, **adversarial)  # type: ignore[arg-type]
