@@ -47,6 +47,12 @@ def is_channels_last(images: torch.Tensor) -> bool:
     return not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
 
 
+def ready_images(images: torch.Tensor) -> tuple[torch.Tensor, bool]:
+    """Images as kernels take them, in either memory format, and whether they are channels last."""
+    channels_last = is_channels_last(images)
+    return images.detach().resolve_neg() if channels_last else ready(images), channels_last
+
+
 def new_images(images: torch.Tensor, count: int, channels_last: bool) -> torch.Tensor:
     """Memory for ``count`` images of the size, dtype and device of ``images``."""
     memory_format = torch.channels_last if channels_last else torch.contiguous_format

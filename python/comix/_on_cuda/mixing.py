@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from comix import _native as native
-from comix._on_cuda import is_channels_last, name_of, new_images, ready
+from comix._on_cuda import name_of, new_images, ready, ready_images
 
 Entries = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # source, block, weight: [B_out, gh, gw, 2]
 
@@ -15,8 +15,7 @@ def mix(images: torch.Tensor, entries: Entries) -> torch.Tensor:
     source, block, weight = (ready(entry) for entry in entries)
     outputs, grid_height, grid_width, _ = source.shape
     inputs, channels, height, width = images.shape
-    channels_last = is_channels_last(images)
-    images = images.detach().resolve_neg() if channels_last else ready(images)
+    images, channels_last = ready_images(images)
     mixed = new_images(images, outputs, channels_last)
     native.cuda().mix(
         source=native.address(source),
@@ -43,8 +42,7 @@ def mix_transpose(mixed: torch.Tensor, entries: Entries, n_inputs: int) -> torch
     source, block, weight = (ready(entry) for entry in entries)
     outputs, grid_height, grid_width, _ = source.shape
     _, channels, height, width = mixed.shape
-    channels_last = is_channels_last(mixed)
-    mixed = mixed.detach().resolve_neg() if channels_last else ready(mixed)
+    mixed, channels_last = ready_images(mixed)
     order, starts = _uses(source, block, weight, n_inputs)
     images = new_images(mixed, n_inputs, channels_last)
     native.cuda().mix_transpose(

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from comix import _native as native
-from comix._on_cuda import is_channels_last, name_of, new, ready
+from comix._on_cuda import name_of, new, ready, ready_images
 
 INLINE_CHANNELS = 64  # so many standard deviations travel as arguments of the kernel
 
@@ -53,8 +53,7 @@ def puzzlemix_energy(
     """Float64 unary ``[B, gh, gw, L]``, weight_v ``[B, gh-1, gw]`` and weight_h ``[B, gh, gw-1]``."""
     batch, channels, height, width = images.shape
     _, gh, gw = blocks.shape
-    channels_last = is_channels_last(images)
-    images = images.detach().resolve_neg() if channels_last else ready(images)
+    images, channels_last = ready_images(images)
     blocks, index = ready(blocks), ready(index)
     shares, uniform_lam = (ready(lam), 0.0) if isinstance(lam, torch.Tensor) else (None, lam)
     deviations, numbers = _deviations(deviation, images.device)
