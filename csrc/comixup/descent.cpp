@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/index.hpp"
 #include "comixup/penalty.hpp"
 
 namespace comix::comixup {
@@ -10,10 +11,6 @@ namespace {
 
 constexpr double kGain = 1e-9;   // smaller improvements are rounding
 constexpr int kMostPasses = 64;  // never reached in practice; each pass makes at least one move
-
-std::size_t at(std::int64_t index) {
-    return static_cast<std::size_t>(index);
-}
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/errors.hpp"
+#include "base/index.hpp"
 
 namespace comix::comixup {
 
@@ -13,10 +14,6 @@ namespace {
 
 constexpr double kSoftBonus = 5e-4;     // what a soft label is cheaper than the mean of its two
 constexpr double kSoftDistance = 0.25;  // label distance of a soft label to either of its two
-
-std::size_t at(std::int64_t index) {
-    return static_cast<std::size_t>(index);
-}
 
 }  // namespace
 

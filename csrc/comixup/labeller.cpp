@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/index.hpp"
 #include "comixup/penalty.hpp"
 
 namespace comix::comixup {
@@ -11,10 +12,6 @@ namespace comix::comixup {
 namespace {
 
 constexpr double kConverged = 1e-6;  // relative change of the plain objective
-
-std::size_t at(std::int64_t index) {
-    return static_cast<std::size_t>(index);
-}
 
 }  // namespace
 

@@ -1,15 +1,12 @@
 // Elimination over the connected components that bounds leave undecided (binary_move.hpp).
 #include <algorithm>
 
+#include "base/index.hpp"
 #include "gridcut/binary_move.hpp"
 
 namespace comix::gridcut {
 
 namespace {
-
-std::size_t at(int index) {
-    return static_cast<std::size_t>(index);
-}
 
 // Costs carry the number of ones in their low 10 bits: fewest ones among equal costs.
 constexpr Cost kUnit = BinaryMove::kMostSites + 1;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/index.hpp"
+
 namespace comix::gridcut {
 
 namespace {
@@ -15,10 +17,6 @@ constexpr int kFastFrontier = 6;
 
 bool submodular(const BinaryMove::Edge& e) {
     return e[0] + e[3] <= e[1] + e[2];
-}
-
-std::size_t at(int index) {
-    return static_cast<std::size_t>(index);
 }
 
 // What taking adds to the edge's cost when the neighbour's choice is `other`.

@@ -5,6 +5,7 @@
 
 #include "base/errors.hpp"
 #include "base/fixed_point.hpp"
+#include "base/index.hpp"
 
 namespace comix::gridcut {
 
@@ -12,10 +13,6 @@ namespace {
 
 // Room for what a minimum cut adds on top of one energy (problem.cpp).
 constexpr double kHeadroom = 128.0;
-
-std::size_t at(std::int64_t index) {
-    return static_cast<std::size_t>(index);
-}
 
 }  // namespace
 

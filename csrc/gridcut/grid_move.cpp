@@ -2,13 +2,11 @@
 
 #include <algorithm>
 
+#include "base/index.hpp"
+
 namespace comix::gridcut {
 
 namespace {
-
-std::size_t at(int index) {
-    return static_cast<std::size_t>(index);
-}
 
 // A component this wide costs more as a strip of doubles than as a minimum cut.
 template <class Number>

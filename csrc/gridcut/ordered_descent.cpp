@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/fixed_point.hpp"
+#include "base/index.hpp"
 #include "base/lanes.hpp"
 
 namespace comix::gridcut {
@@ -12,10 +13,6 @@ namespace {
 
 constexpr int kLanes = Lanes<double>::kCount;
 constexpr int kBits = 52;  // all numbers of a move together
-
-std::size_t at(int index) {
-    return static_cast<std::size_t>(index);
-}
 
 // The label distance as a function of i - j, which the caller knows it to be.
 double distance(const GridProblem& problem, int difference) {

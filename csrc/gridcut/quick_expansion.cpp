@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/index.hpp"
 #include "base/lanes.hpp"
 
 namespace comix::gridcut {
@@ -14,10 +15,6 @@ namespace {
 
 // Sums of costs stay below 2^29, so sums of differences of two fit 32 bits.
 constexpr int kQuickBits = 29;
-
-std::size_t at(std::int64_t index) {
-    return static_cast<std::size_t>(index);
-}
 
 }  // namespace
 

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/errors.hpp"
+#include "base/index.hpp"
 #include "transport/transport.hpp"
 
 namespace comix::transport {
@@ -13,10 +14,6 @@ namespace {
 
 constexpr int kFixedBits = 44;     // of the largest cost; sums of 2^16 of them stay inside int64
 constexpr int kUsualExponent = 2;  // eps * C + saliency below 4
-
-std::size_t at(int index) {
-    return static_cast<std::size_t>(index);
-}
 
 double normaliser(const Problem& problem) {
     const double side = std::max(problem.height, problem.width) - 1;

@@ -1,17 +1,10 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/index.hpp"
 #include "transport/transport.hpp"
 
 namespace comix::transport {
-
-namespace {
-
-std::size_t at(int index) {
-    return static_cast<std::size_t>(index);
-}
-
-}  // namespace
 
 // The cheapest position for a block, the first of equals. Prices grow with distance, so the rings
 // are searched until even a shown position costs more than the best one known; where that takes

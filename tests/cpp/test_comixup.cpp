@@ -8,19 +8,17 @@
 #include <utility>
 #include <vector>
 
+#include "base/index.hpp"
 #include "comixup/comixup.hpp"
 #include "comixup/descent.hpp"
 #include "comixup/labeller.hpp"
 #include "doctest.h"
 
+using comix::at;
 using namespace comix::comixup;
 using comix::gridcut::Method;
 
 namespace {
-
-std::size_t at(std::int64_t index) {
-    return static_cast<std::size_t>(index);
-}
 
 using Labels = std::vector<std::int64_t>;
 using Vector = std::vector<double>;

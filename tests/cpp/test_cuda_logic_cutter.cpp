@@ -7,6 +7,7 @@
 #include <random>
 #include <vector>
 
+#include "base/index.hpp"
 #include "cuda/gridcut/cutter.hpp"
 #include "doctest.h"
 #include "gridcut/grid_cut.hpp"
@@ -18,10 +19,6 @@ using namespace comix::cuda;
 namespace kernels = comix::cuda::gridcut;
 
 namespace {
-
-std::size_t at(std::int64_t index) {
-    return static_cast<std::size_t>(index);
-}
 
 using Labels = std::vector<std::int64_t>;
 

@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "base/index.hpp"
 #include "comixup/comixup.hpp"
 #include "comixup/descent.hpp"
 #include "comixup/labeller.hpp"
@@ -20,10 +21,6 @@ namespace kernels = comix::cuda::comixup;
 namespace {
 
 constexpr std::int64_t kShared = 40 * 1024;
-
-std::size_t at(std::int64_t index) {
-    return static_cast<std::size_t>(index);
-}
 
 struct Case {
     int n, m, h, w;

@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "base/index.hpp"
 #include "cuda/puzzlemix/energy.hpp"
 #include "cuda/puzzlemix/pool.hpp"
 #include "doctest.h"
@@ -17,10 +18,6 @@ using namespace comix::cuda;
 namespace kernels = comix::cuda::puzzlemix;
 
 namespace {
-
-std::size_t at(std::int64_t index) {
-    return static_cast<std::size_t>(index);
-}
 
 struct Shape {
     std::int64_t height, width, grid_height, grid_width, neighbour_size, labels;

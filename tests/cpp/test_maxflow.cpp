@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/index.hpp"
 #include "doctest.h"
 #include "gridcut/binary_move.hpp"
 #include "gridcut/maxflow.hpp"
@@ -14,10 +15,6 @@ using namespace comix;
 using namespace comix::gridcut;
 
 namespace {
-
-std::size_t at(std::int64_t index) {
-    return static_cast<std::size_t>(index);
-}
 
 struct Network {
     struct Edge {

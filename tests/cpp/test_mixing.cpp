@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/half.hpp"
+#include "base/index.hpp"
 #include "doctest.h"
 #include "mixing/mixing.hpp"
 #include "mixing/plans.hpp"
@@ -17,10 +18,6 @@ using namespace comix;
 using namespace comix::mixing;
 
 namespace {
-
-std::size_t at(std::int64_t index) {
-    return static_cast<std::size_t>(index);
-}
 
 struct Maps {
     std::int64_t outputs, height, width;

@@ -7,17 +7,15 @@
 #include <random>
 #include <vector>
 
+#include "base/index.hpp"
 #include "doctest.h"
 #include "puzzlemix/pool.hpp"
 #include "puzzlemix/puzzlemix.hpp"
 
+using comix::at;
 using namespace comix::puzzlemix;
 
 namespace {
-
-std::size_t at(std::int64_t index) {
-    return static_cast<std::size_t>(index);
-}
 
 struct Case {
     std::int64_t batch = 3, channels = 3, height = 12, width = 12, grid_height = 3, grid_width = 3;

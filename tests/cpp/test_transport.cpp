@@ -8,18 +8,16 @@
 #include <vector>
 
 #include "base/errors.hpp"
+#include "base/index.hpp"
 #include "doctest.h"
 #include "transport/transport.hpp"
 
+using comix::at;
 using namespace comix::transport;
 
 namespace {
 
 using Plan = std::vector<std::int64_t>;
-
-std::size_t at(std::int64_t index) {
-    return static_cast<std::size_t>(index);
-}
 
 struct Move {
     int height, width;
