@@ -5,15 +5,13 @@
 // with s_o[i] = share of input i in output o (in blocks), pi_o = sum of the other outputs' s, A the
 // compatibility, and f(pi) = [A pi > tau] A pi (hard): outputs that draw on the same inputs pay.
 //
-// Algorithm: in turn each output is re-solved with the others fixed; the diversity term, linearised
-// at
-//   the others' shares, joins the unary costs of a grid cut (Kim et al., "Co-Mixup", ICLR 2021,
-//   sections 3-4 and algorithm 1). From the second sweep on, the two or three largest inputs of an
-//   output may also mix half and half in a block.
+// Algorithm: in turn each output is re-solved with the others fixed; the diversity term,
+//   linearised at the others' shares, joins the unary costs of a grid cut (Kim et al., "Co-Mixup",
+//   ICLR 2021, sections 3-4 and algorithm 1). From the second sweep on, the two or three largest
+//   inputs of an output may also mix half and half in a block.
 // Guarantee: the linearised step is no descent step, so an optimum is not to be expected; on
-// request
-//   (Select::best) the best sweep is kept and improved by descent (descent.hpp). The cut inside is
-//   exact when the method is.
+//   request (Select::best) the best sweep is kept and improved by descent (descent.hpp). The cut
+//   inside is exact when the method is.
 // Cost: sweeps * outputs * one grid cut of at most n + 3 labels.
 #pragma once
 

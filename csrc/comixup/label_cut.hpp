@@ -2,11 +2,11 @@
 //
 // Labels: every input, and the given pairs of inputs at half weight each. An input i costs
 // c[i, p] + rho[i] at block p; a pair costs the mean of its two less a small bonus. Distances are
-// 1, and 1/4 between a pair and either of its inputs (Kim et al., "Co-Mixup", ICLR 2021, algorithm
-// 1). Guarantee: the cut method's (grid_cut.hpp). Expansion, which `automatic` means here too,
-// works in
-//   32 bits (quick_expansion.hpp): the loop around it linearises, so more digits or proven cuts
-//   bring nothing (measured: docs/performance.md).
+// 1, and 1/4 between a pair and either of its inputs (Kim et al., "Co-Mixup", ICLR 2021,
+// algorithm 1).
+// Guarantee: the cut method's (grid_cut.hpp). Expansion, which is what `automatic` means here,
+//   works in 32 bits (quick_expansion.hpp): the loop around it linearises, so more digits or proven
+//   cuts bring nothing (measured: docs/performance.md).
 // Cost: blocks * labels, plus the cut over the labels that can win somewhere, typically five.
 #pragma once
 

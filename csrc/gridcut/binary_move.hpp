@@ -4,23 +4,20 @@
 //
 // Three solvers, same answer where they apply:
 //   table        Grids at most 4 wide: dynamic programming over all 2^width choices of the last
-//   `width`
-//                sites, visited line by line. Exact for every energy; regular code, about a
-//                microsecond.
+//                `width` sites, visited line by line. Exact for every energy; regular code, about
+//                a microsecond.
 //   elimination  First, sites whose best choice is the same whatever their neighbours choose are
-//   decided, which
-//                may decide others (exact for every energy); usually this leaves little. What is
-//                left falls into connected components, visited line by line; a table holds the best
-//                cost for every choice of the sites whose neighbours are not all visited (the
-//                frontier). Exact for every energy; costs sites * 2^frontier. Used while the
-//                frontier is small.
+//                decided, which may decide others (exact for every energy); usually this leaves
+//                little. What is left falls into connected components, visited line by line; a
+//                table holds the best cost for every choice of the sites whose neighbours are not
+//                all visited (the frontier). Exact for every energy; costs sites * 2^frontier. Used
+//                while the frontier is small.
 //   min cut      Of what is still undecided. Kolmogorov & Zabih, "What energy functions can be
-//   minimized via graph
-//                cuts?", PAMI 2004, section 4. Exact when every edge is submodular: e00 + e11 <=
-//                e01 + e10. Otherwise the violating edges are truncated so that no labelling gets
-//                cheaper and the current one keeps its cost (Rother et al., "Digital tapestry",
-//                CVPR 2005, section 4): the result is then no proven minimum but never worse than
-//                the current x.
+//                minimized via graph cuts?", PAMI 2004, section 4. Exact when every edge is
+//                submodular: e00 + e11 <= e01 + e10. Otherwise the violating edges are truncated so
+//                that no labelling gets cheaper and the current one keeps its cost (Rother et al.,
+//                "Digital tapestry", CVPR 2005, section 4): the result is then no proven minimum
+//                but never worse than the current x.
 // Ties: of all minima the one with the fewest x_p = 1, which is unique for submodular energies.
 #pragma once
 

@@ -25,8 +25,8 @@ struct Orientation {
     }
 };
 
-// Calls visit(r, c, low): `low` is the number of states of the columns right of c (previous row),
-// and `high` that of the columns left of c (this row).
+// Calls visit(r, c, high, low, leaving, entering): numbers of states of the columns left of c (this
+// row), of those right of c (previous row), and of column c (previous and this row).
 template <class Visit>
 void for_each_step(const Orientation& view, const Survivors& survivors, const Visit& visit) {
     const auto count = [&](int r, int c) -> double {
