@@ -6,7 +6,6 @@ namespace comix::bindings {
 
 namespace {
 
-using mixing::Dtype;
 using mixing::Layout;
 
 Dtype dtype_of(const std::string& name, const py::array& array) {

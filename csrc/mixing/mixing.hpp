@@ -5,20 +5,18 @@
 //
 // b is the pixel's block (base/blocks.hpp). Inside a block the pixel at offset (dy, dx) reads the
 // same offset of the source block; where that one is a pixel smaller, its last row or column
-// repeats. The two weights of a block sum
-// to 1; a block with one weight 0, or twice the same source, is taken whole: copied bit for bit.
-// Blends are computed in float (double for double images) and rounded to nearest for integers and
-// half types.
+// repeats. The two weights of a block sum to 1; a block with one weight 0, or twice the same
+// source, is taken whole: copied bit for bit. Blends are computed in float (double for double
+// images) and rounded to nearest for integers and half types.
 // Cost: one read and one write per output pixel (two reads in blends), no intermediates.
 #pragma once
 
 #include <cstdint>
 
+#include "base/dtype.hpp"
 #include "base/errors.hpp"
 
 namespace comix::mixing {
-
-enum class Dtype { float32, float64, float16, bfloat16, uint8 };
 
 // Strides in elements. Rows must be dense runs: pixel == 1 (NCHW) or pixel == channels with
 // channel == 1 (NHWC, "channels last").

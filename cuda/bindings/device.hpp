@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "base/dtype.hpp"
 #include "base/errors.hpp"
 #include "cuda/base/launch.hpp"
 
@@ -28,6 +29,21 @@ inline void* device_memory(Address address, std::int64_t count, std::int64_t byt
     require(address % static_cast<Address>(bytes) == 0,
             std::string(name) + ": expected aligned device memory");
     return reinterpret_cast<void*>(address);
+}
+
+// A number type and the size of its numbers.
+struct Type {
+    Dtype dtype;
+    std::int64_t bytes;
+};
+
+inline Type type_of(const std::string& name) {
+    if (name == "float32") return {Dtype::float32, 4};
+    if (name == "float64") return {Dtype::float64, 8};
+    if (name == "float16") return {Dtype::float16, 2};
+    if (name == "bfloat16") return {Dtype::bfloat16, 2};
+    if (name == "uint8") return {Dtype::uint8, 1};
+    throw InvalidArgument("dtype: expected a float or uint8 type, got '" + name + "'");
 }
 
 // A size that kernels keep in an int.

@@ -8,23 +8,8 @@ namespace comix::cuda::bindings {
 namespace {
 
 namespace py = pybind11;
-using mixing::Dtype;
 using mixing::Layout;
 using mixing::Plan;
-
-struct Type {
-    Dtype dtype;
-    std::int64_t bytes;
-};
-
-Type type_of(const std::string& name) {
-    if (name == "float32") return {Dtype::float32, 4};
-    if (name == "float64") return {Dtype::float64, 8};
-    if (name == "float16") return {Dtype::float16, 2};
-    if (name == "bfloat16") return {Dtype::bfloat16, 2};
-    if (name == "uint8") return {Dtype::uint8, 1};
-    throw InvalidArgument("dtype: expected a float or uint8 type, got '" + name + "'");
-}
 
 // Contiguous, either [C, H, W] or, channels last, [H, W, C].
 Layout layout_of(std::int64_t channels, std::int64_t height, std::int64_t width,

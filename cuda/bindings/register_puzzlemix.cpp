@@ -12,22 +12,7 @@ namespace comix::cuda::bindings {
 namespace {
 
 namespace py = pybind11;
-using puzzlemix::Dtype;
 using puzzlemix::Terms;
-
-struct Type {
-    Dtype dtype;
-    std::int64_t bytes;
-};
-
-Type type_of(const std::string& name) {
-    if (name == "float32") return {Dtype::float32, 4};
-    if (name == "float64") return {Dtype::float64, 8};
-    if (name == "float16") return {Dtype::float16, 2};
-    if (name == "bfloat16") return {Dtype::bfloat16, 2};
-    if (name == "uint8") return {Dtype::uint8, 1};
-    throw InvalidArgument("dtype: expected a float or uint8 type, got '" + name + "'");
-}
 
 void check_grid(std::int64_t height, std::int64_t width, std::int64_t grid_height,
                 std::int64_t grid_width) {

@@ -12,7 +12,6 @@
 
 namespace comix::cuda::mixing {
 
-using comix::mixing::Dtype;
 using comix::mixing::Layout;
 using comix::mixing::Plan;
 

@@ -3,11 +3,10 @@
 
 #include <cstdint>
 
+#include "base/dtype.hpp"
 #include "cuda/base/launch.hpp"
 
 namespace comix::cuda::puzzlemix {
-
-enum class Dtype { float32, float64, float16, bfloat16, uint8 };
 
 // Block means of saliency maps [B, H, W], each image scaled to a sum of 1: [B, gh, gw], float64 for
 // float64 maps, else float32. A map whose mean is zero, negative or not finite becomes uniform.

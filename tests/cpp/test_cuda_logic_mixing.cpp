@@ -16,7 +16,6 @@
 using namespace comix;
 using namespace comix::cuda;
 namespace kernels = comix::cuda::mixing;
-using comix::mixing::Dtype;
 using comix::mixing::Layout;
 using comix::mixing::Plan;
 
