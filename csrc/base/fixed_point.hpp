@@ -32,6 +32,13 @@ class PowerOfTwo {
     double first_, second_;
 };
 
+// The exponent of 2^e > magnitude; 0 for nothing.
+inline int exponent_above(double magnitude) {
+    int exponent = 0;
+    if (magnitude > 0) std::frexp(magnitude, &exponent);
+    return exponent;
+}
+
 class FixedPoint {
   public:
     // `magnitude`: an upper bound of the absolute value of every sum that will be formed; scaled,
@@ -50,13 +57,28 @@ class FixedPoint {
         require(
             std::isfinite(magnitude),
             "costs: expected a sum of magnitudes that float64 can hold, got one that overflows");
-        int exponent = 0;
-        if (magnitude > 0) std::frexp(magnitude, &exponent);  // magnitude < 2^exponent
-        return exponent;
+        return exponent_above(magnitude);
     }
 
     int shift_;
     PowerOfTwo scale_;
+};
+
+// Costs weight * distance, scaled by 2^shift once: distances come down to at most 1, weights take
+// all the rest. The product of the two is rounded by whoever forms it.
+class FixedProduct {
+  public:
+    FixedProduct(double largest_distance, int shift)
+        : nothing_(largest_distance == 0),
+          to_one_(-exponent_above(largest_distance)),
+          rest_(shift + exponent_above(largest_distance)) {}
+
+    double distance(double value) const { return to_one_(value); }
+    double weight(double value) const { return nothing_ ? 0.0 : rest_(value); }
+
+  private:
+    bool nothing_;  // all products are zero
+    PowerOfTwo to_one_, rest_;
 };
 
 }  // namespace comix

@@ -6,15 +6,9 @@
 #include "base/errors.hpp"
 #include "base/fixed_point.hpp"
 #include "base/index.hpp"
+#include "base/values.hpp"
 
 namespace comix::gridcut {
-
-namespace {
-
-// Room for what a minimum cut adds on top of one energy (problem.cpp).
-constexpr double kHeadroom = 128.0;
-
-}  // namespace
 
 double graph_energy(const GraphProblem& problem, const std::int64_t* labels) {
     double energy = 0;
@@ -50,17 +44,15 @@ void GraphCutter::begin(const GraphProblem& problem) {
         const double low = *std::min_element(source, source + l);
         for (std::int64_t k = 0; k < l; ++k) unary_[at(p * l + k)] = fixed(source[k] - low);
     }
-    // A product is scaled once: distances come down to at most 1, weights take all the rest.
-    int exponent = 0;
-    if (largest > 0) std::frexp(largest, &exponent);
-    const PowerOfTwo to_one(-exponent), scale(exponent + fixed.shift());
+    const FixedProduct product(largest, fixed.shift());
     pairwise_.resize(at(l * l));
-    for (std::int64_t k = 0; k < l * l; ++k) pairwise_[at(k)] = to_one(problem.pairwise[k]);
-    weight_.assign(at(problem.edges), 0.0);
+    for (std::int64_t k = 0; k < l * l; ++k)
+        pairwise_[at(k)] = product.distance(problem.pairwise[k]);
+    weight_.resize(at(problem.edges));
     edges_.clear();
     topology_.clear(sites_);
     for (std::int64_t e = 0; e < problem.edges; ++e) {
-        if (largest > 0) weight_[at(e)] = scale(problem.weight[e]);
+        weight_[at(e)] = product.weight(problem.weight[e]);
         const auto p = static_cast<int>(problem.edge[2 * e]);
         const auto q = static_cast<int>(problem.edge[2 * e + 1]);
         edges_.push_back({p, q});

@@ -135,15 +135,12 @@ bool OrderedDescent::prepare(const GridProblem& problem) {
     if (!std::isfinite(magnitude)) return false;
     const FixedPoint fixed(magnitude, kBits);
     if (!take_steps(problem, fixed.shift())) return false;
-    // A product is scaled once: changes come down to at most 1, weights take all the rest.
-    int exponent = 0;
-    if (largest_change_ > 0) std::frexp(largest_change_, &exponent);
-    const PowerOfTwo to_one(-exponent), scale(largest_change_ > 0 ? fixed.shift() + exponent : 0);
+    const FixedProduct product(largest_change_, fixed.shift());
     for (auto* table : {&grow_, &shrink_})
-        for (double& change : *table) change = to_one(change);
+        for (double& change : *table) change = product.distance(change);
     for (auto* edges : {&right_, &below_}) {
         double* weight = edges->weight.data();
-        for (int p = 0; p < sites_; ++p) weight[p] = scale(weight[p]);
+        for (int p = 0; p < sites_; ++p) weight[p] = product.weight(weight[p]);
     }
     return true;
 }

@@ -3,15 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/values.hpp"
+
 namespace comix::gridcut {
-
-namespace {
-
-// Room for what solvers add on top of one energy: residual arcs, unary terms of level graphs, and
-// the 10 bits in which binary moves count sites to break ties. An energy stays below 2^51.
-constexpr double kHeadroom = 128.0;
-
-}  // namespace
 
 bool GridProblem::all_integers() const {
     const auto integers = [](const double* values, std::int64_t count) {
@@ -87,18 +81,15 @@ void FixedGrid::assign(const GridProblem& problem) {
                 fixed(problem.weight_v.uniform * problem.pairwise[k]);
         return;
     }
-    // A product is scaled once: distances come down to at most 1, weights take all the rest.
-    int exponent = 0;
-    if (largest_pair > 0) std::frexp(largest_pair, &exponent);
-    const PowerOfTwo to_one(-exponent), scale(exponent + fixed.shift());
+    const FixedProduct product(largest_pair, fixed.shift());
     pairwise_.resize(static_cast<std::size_t>(l * l));
     for (std::int64_t k = 0; k < l * l; ++k)
-        pairwise_[static_cast<std::size_t>(k)] = to_one(problem.pairwise[k]);
+        pairwise_[static_cast<std::size_t>(k)] = product.distance(problem.pairwise[k]);
     weight_v_.assign(static_cast<std::size_t>(n), 0.0);
     weight_h_.assign(static_cast<std::size_t>(n), 0.0);
     problem.for_each_edge([&](int p, int q, double weight) {
         auto& weights = q == p + 1 && width_ > 1 ? weight_h_ : weight_v_;
-        weights[static_cast<std::size_t>(p)] = largest_pair > 0 ? scale(weight) : 0.0;
+        weights[static_cast<std::size_t>(p)] = product.weight(weight);
     });
 }
 

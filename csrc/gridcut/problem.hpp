@@ -15,6 +15,10 @@ namespace comix::gridcut {
 
 using Label = std::int32_t;
 
+// Room for what solvers add on top of one energy: residual arcs, unary terms of level graphs, and
+// the 10 bits in which binary moves count sites to break ties. An energy stays below 2^51.
+constexpr double kHeadroom = 128.0;
+
 // Edge weights: one number for all edges (data == nullptr) or one per edge.
 struct EdgeWeights {
     const double* data = nullptr;

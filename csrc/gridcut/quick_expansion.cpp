@@ -121,19 +121,16 @@ void QuickExpansion::assign(const GridProblem& problem) {
     lossless_ = !capped_ && fixed_.shift() >= 0 && problem.all_integers();
 }
 
-// A product is scaled once: distances come down to at most 1, weights take all the rest.
 void QuickExpansion::set_weights(const GridProblem& problem, double largest_distance) {
-    int exponent = 0;
-    if (largest_distance > 0) std::frexp(largest_distance, &exponent);
-    const PowerOfTwo to_one(-exponent), scale(exponent + fixed_.shift());
+    const FixedProduct product(largest_distance, fixed_.shift());
     pairwise_.resize(at(std::int64_t{labels_} * labels_));
-    for (std::size_t k = 0; k < pairwise_.size(); ++k) pairwise_[k] = to_one(problem.pairwise[k]);
+    for (std::size_t k = 0; k < pairwise_.size(); ++k)
+        pairwise_[k] = product.distance(problem.pairwise[k]);
     weight_right_.assign(at(sites_), 0.0);
     weight_down_.assign(at(sites_), 0.0);
-    if (largest_distance == 0) return;
     problem.for_each_edge([&](int p, int q, double weight) {
         auto& target = q == p + 1 && width_ > 1 ? weight_right_ : weight_down_;
-        target[at(p)] = scale(weight);
+        target[at(p)] = product.weight(weight);
     });
 }
 

@@ -342,6 +342,20 @@ TEST_CASE("FixedPoint: rounding adds at most half a unit per term to a sum just 
     CHECK(sum <= (Cost{1} << kCostBits) + 500);
 }
 
+TEST_CASE("FixedProduct: distances of at most 1, products scaled by a power of two") {
+    for (const double largest : {0x1p-1060, 1e-200, 0.3, 1.0, 7.0, 1e200}) {
+        const double unit = 1 / largest;  // of the weights: products near 1
+        const FixedProduct product(largest, 40);
+        CHECK(std::abs(product.distance(-largest)) <= 1);
+        CHECK(std::abs(product.distance(-largest)) >= 0.5);
+        if (!std::isfinite(unit)) continue;
+        for (const double weight : {unit, -3 * unit, 0.0})
+            CHECK(product.weight(weight) * product.distance(largest) ==
+                  doctest::Approx(std::ldexp(weight * largest, 40)).epsilon(1e-14));
+    }
+    CHECK(FixedProduct(0.0, 40).weight(5.0) == 0.0);
+}
+
 TEST_CASE("FixedPoint: magnitudes that are no number") {
     const double infinity = std::numeric_limits<double>::infinity();
     CHECK_THROWS_AS(FixedPoint{infinity}, InvalidArgument);
