@@ -5,8 +5,6 @@
 #include <stdexcept>
 #include <string>
 
-#include "base/values.hpp"
-
 namespace comix {
 
 // An argument the caller can correct. The text names it, says what was expected and what came.

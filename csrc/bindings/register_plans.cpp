@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "base/values.hpp"
 #include "bindings/arrays.hpp"
 #include "bindings/register.hpp"
 #include "mixing/plans.hpp"
