@@ -80,8 +80,8 @@ Cost BinaryMove::run_table() {
             const Number take_left[2] = {scaled(taken + left[1] - left[0]) + count_ones,
                                          scaled(taken + left[3] - left[0]) + count_ones};
             Number kept[half], shifted[half];
-            for (int s = 0; s < half;
-                 ++s) {  // s: the choices that stay; its lowest bit is the left one
+            // s: the choices that stay; its lowest bit is the left one.
+            for (int s = 0; s < half; ++s) {
                 const Number from_0 = best[s], from_1 = best[s + half] + keep_above;
                 kept[s] = from_1 < from_0 ? from_1 : from_0;
             }

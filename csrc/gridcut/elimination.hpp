@@ -4,11 +4,11 @@
 // Label a at site p loses to b when, whatever the neighbours (among their surviving labels) do,
 //   unary[p,a] - unary[p,b] + sum_q min_c ( pair(a, c) - pair(b, c) ) >= 0
 // Source: Goldstein, "Efficient rotamer elimination applied to protein side-chains", Biophys. J.
-// 1994
-//   (the criterion); the same is partial optimality by "dominance" in the labelling literature.
+//   1994 (the criterion); the same is partial optimality by "dominance" in the labelling
+//   literature.
 // Guarantee: at least one optimal labelling survives; any weights, any label distance.
-// Cost: quick(): sites * labels. thorough(): rounds * sites * candidates^2 * neighbours *
-// candidates.
+// Cost: strike_quick: sites * labels. strike_thoroughly: rounds * sites * candidates^2 *
+//   neighbours * candidates.
 #pragma once
 
 #include <cstdint>

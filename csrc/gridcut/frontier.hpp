@@ -4,10 +4,10 @@
 // visited sites. Only surviving labels (elimination.hpp) are enumerated.
 // Guarantee: the optimum, whatever the energy.
 // Cost: steps = sum over sites of (product of the candidates of the W sites of the frontier) *
-//   (candidates of the site that leaves it); memory one byte or two per state and site.
+//   (candidates of the site that leaves it); memory two bytes per state and site.
 // Source: Bellman's principle on a path decomposition of the grid (width W); e.g. Koller &
-// Friedman,
-//   "Probabilistic Graphical Models", 2009, chapter 13.2 (max-product variable elimination).
+//   Friedman, "Probabilistic Graphical Models", 2009, chapter 13.2 (max-product variable
+//   elimination).
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,7 @@
 // Move-making: alpha-expansion and alpha-beta swap, each a sequence of exact binary moves.
 //
 // Source: Boykov, Veksler & Zabih, "Fast approximate energy minimization via graph cuts", PAMI
-// 2001,
-//   sections 4 (swap) and 5 (expansion).
+//   2001, sections 4 (swap) and 5 (expansion).
 // Guarantee: the energy never rises; a local minimum over all moves. Expansion is within a factor
 //   2 max V / min V of the optimum when V is a metric. Binary problems are solved exactly.
 // A move that is not submodular (V no metric, negative weights) is solved exactly where the grid is

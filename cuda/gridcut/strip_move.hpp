@@ -7,8 +7,7 @@
 // bit per site and state, for the way back. Threads that try other moves work beside each other
 // without ever waiting.
 // Guarantee: the minimum, whatever the signs, as long as no sum or difference of two leaves the
-// number
-//   type (32 or 64-bit integers).
+//   number type (32 or 64-bit integers).
 // Cost: rows * 4 steps of some 100 instructions; 2 bytes per site.
 // Source: Bellman's principle on a path decomposition of the grid.
 #pragma once
