@@ -115,7 +115,7 @@ bool GridCutter::exact(const GridProblem& problem, const Options& options, Label
     survivors_.reset(grid_);
     survivors_.strike_quick(grid_);
     const bool insist = options.method == Method::exact;
-    const double most_steps = insist ? kExactSteps : options.auto_steps;
+    const double most_steps = insist ? kExactSteps : kAutoSteps;
     FrontierPlan plan = plan_frontier(grid_, survivors_);
     if (plan.steps > 2e4 && (insist || options.thorough)) {  // elimination costs time too
         survivors_.strike_thoroughly(grid_, 3);

@@ -1,18 +1,18 @@
 // One call for every method: minimise a grid energy.
 //
 //   swap       alpha-beta swap; order and ties fixed (moves.hpp). From init, or from all-zero
-//   labels and,
-//              unless all costs are integers, also from the unary minimum: the better one. (On
-//              integers the result is comparable label by label with other implementations.)
+//              labels and, unless all costs are integers, also from the unary minimum: the better
+//              one. (On integers the result is comparable label by label with other
+//              implementations.)
 //   expansion  alpha-expansion over the labels that elimination leaves. From init, or from the
-//   unary
-//              minimum with labels tried in ascending and in descending order: the better one
+//              unary minimum with labels tried in ascending and in descending order: the better
+//              one
 //   exact      the proven optimum, or InvalidArgument saying why not: steepest descent when all
 //              costs are convex (ordered_descent.hpp), a minimum cut when the labels are ordered
 //              (ordered.hpp), else the frontier programme (frontier.hpp) when it fits
 //              kExactBytes of memory
-//   automatic  exact where it is affordable (minimum cut, or at most `auto_steps` steps of the
-//              frontier programme), else expansion followed by swap
+//   automatic  exact where it is affordable (descent, minimum cut, or at most kAutoSteps steps of
+//              the frontier programme), else expansion followed by swap
 #pragma once
 
 #include <cstdint>
@@ -38,7 +38,6 @@ constexpr int kMaxLabels = 65535;                    // back-pointers of the fro
 struct Options {
     Method method = Method::expansion;
     int max_sweeps = 0;  // of expansion and swap; 0: until no move helps
-    double auto_steps = kAutoSteps;
     // Spend time on quality: second attempts, eliminating more labels to make exact affordable, and
     // swap after expansion. Off where a cut is one small step of a larger loop.
     bool thorough = true;

@@ -78,7 +78,7 @@ Solved solve(GridCutter& cutter, const Problem& problem, Method method,
     std::vector<Label> labels(static_cast<std::size_t>(problem.h * problem.w), 0);
     if (init) labels = *init;
     const bool optimal =
-        cutter.solve(problem.view(), {method, 0, kAutoSteps, true}, init != nullptr, labels.data());
+        cutter.solve(problem.view(), {method, 0, true}, init != nullptr, labels.data());
     const std::vector<std::int64_t> wide(labels.begin(), labels.end());
     return {grid_energy(problem.view(), wide.data()), optimal};
 }
