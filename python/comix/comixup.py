@@ -139,7 +139,7 @@ def comixup_labels(
     Raises:
         TypeError: not a tensor, or of a wrong dtype.
         ValueError: wrong shapes, NaN, values or labels out of range, unknown options.
-        comix.BackendUnavailable: on CUDA for the methods ``"swap"`` and ``"exact"``.
+        comix.BackendUnavailable: on CUDA for methods that run on the CPU only.
 
     Example:
         >>> import comix, torch

@@ -153,7 +153,7 @@ def grid_cut(
             ``method="exact"`` on an energy that neither a minimum cut nor 256 MiB of dynamic
             programming solves: binary submodular energies and label distances convex in ``|i - j|``
             with weights >= 0 are exact on any grid, everything else on narrow grids.
-        comix.BackendUnavailable: tensors on a device this build has no solvers for, or ``"swap"`` on CUDA.
+        comix.BackendUnavailable: tensors on a device this build has no solvers for.
 
     Example:
         >>> import comix, torch
