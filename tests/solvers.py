@@ -17,7 +17,6 @@ import comix
 import numpy as np
 import pytest
 import torch
-from comix._on_cuda import NOT_YET
 from numpy.typing import NDArray
 
 CUT_METHODS = ("expansion", "swap", "exact", "auto")
@@ -25,18 +24,10 @@ CUT_HEURISTICS = ("expansion", "swap", "auto")  # they answer on every energy
 TRANSPORT_METHODS = ("exact", "greedy")
 
 
-def devices(*functions: str) -> list[Any]:
-    """The CPU, and CUDA where there is a device and these functions have kernels."""
-    reason = "this build or machine has no CUDA backend" if not comix.backends()["cuda"] else ""
-    for function in functions:
-        if not reason and function in NOT_YET:
-            reason = f"{function} has no CUDA path yet"
-    return ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(bool(reason), reason=reason))]
-
-
-DEVICES = devices()
-CUT_DEVICES = devices("grid_cut")
-TRANSPORT_DEVICES = devices("transport_plan", "transport_cost")
+_NO_CUDA = pytest.mark.skipif(
+    not comix.backends()["cuda"], reason="this build or machine has no CUDA backend"
+)
+DEVICES = ["cpu", pytest.param("cuda", marks=_NO_CUDA)]
 
 DISTANCES = ("potts", "linear", "quadratic", "truncated", "arbitrary", "asymmetric")
 CONVEX = ("linear", "quadratic")  # in |i - j|: solved exactly on any grid when weights are >= 0

@@ -9,7 +9,6 @@ from typing import Any
 import comix
 import pytest
 import torch
-from comix._on_cuda import NOT_YET
 from device_cases import (
     CASES,
     CLASSES,
@@ -28,7 +27,6 @@ from device_cases import (
 pytestmark = pytest.mark.skipif(
     not comix.backends()["cuda"], reason="this build has no CUDA module, or this machine no device"
 )
-needs_solvers = pytest.mark.skipif(bool(NOT_YET), reason=f"no CUDA path yet: {', '.join(NOT_YET)}")
 
 
 @contextlib.contextmanager
@@ -143,7 +141,6 @@ def test_draws_do_not_reach_a_capture(augmentation: Any) -> None:
     torch.cuda.synchronize()
 
 
-@needs_solvers
 @pytest.mark.parametrize("augmentation", [comix.PuzzleMix, comix.CoMixup])
 def test_augmentations_give_the_cpus_plans_without_waiting(augmentation: Any) -> None:
     generator = torch.Generator()

@@ -15,7 +15,6 @@ import pytest
 import torch
 from comix import _checks as checks
 from comix import _native as native
-from comix import _on_cuda
 from comix._on_cuda import comixup as comixup_on_cuda
 from comix._on_cuda import gridcut as gridcut_on_cuda
 from comix._on_cuda import transport as transport_on_cuda
@@ -36,7 +35,6 @@ from device_cases import (
     SOFT,
     STD,
     UNARY,
-    WEIGHT_H,
     WEIGHT_V,
     B,
     H,
@@ -100,12 +98,6 @@ def test_nothing_is_built_on_a_device_from_python_numbers() -> None:
                 assert not (made and "device" in named), f"{file.name}:{node.lineno}"
 
 
-def test_the_guide_names_what_has_no_kernel() -> None:
-    guide = (Path(__file__).parents[1] / "docs" / "cuda.md").read_text(encoding="utf-8")
-    line = next((line for line in guide.splitlines() if "**no CUDA path yet**" in line), "")
-    assert re.findall(r"`(\w+)`", line.split("|")[1] if line else "") == list(_on_cuda.NOT_YET)
-
-
 def test_every_kernel_is_called_by_some_case() -> None:
     called = {kernel for _, _, kernels in CASES.values() for kernel in kernels}
     assert called | {"salient_spots"} == set(KERNELS)
@@ -136,28 +128,7 @@ def test_tensors_of_the_cpu_are_sent_without_waiting(fake_cuda: FakeCuda) -> Non
     assert sent == [index, ((B,), torch.float64), index, index]
 
 
-# --- functions without a kernel -----------------------------------------------------------------------
-
-SETTINGS = {
-    "grid_cut": lambda fake: comix.grid_cut(fake(UNARY), fake(PAIRWISE), 1, fake(WEIGHT_H)),
-    "comixup_labels": lambda fake: comix.comixup_labels(fake(COST)),
-    "transport_plan": lambda fake: comix.transport_plan(fake(MASK), fake(MASK)),
-    "transport_cost": lambda fake: comix.transport_cost(fake(MOVED), fake(MASK), fake(MASK)),
-    "puzzlemix_mask": lambda fake: comix.puzzlemix_mask(fake(IMAGES), fake(SALIENCY), fake(INDEX), 0.5),
-}
-
-
-@pytest.mark.parametrize("name", SETTINGS)
-def test_functions_without_a_kernel_say_so(name: str, fake_cuda: FakeCuda) -> None:
-    function = "grid_cut" if name == "puzzlemix_mask" else name
-    text = rf"^comix\.{function} has no CUDA path yet: move its tensors with \.cpu\(\)"
-    if function not in _on_cuda.NOT_YET:
-        pytest.skip("has a kernel")
-    with pytest.raises(comix.BackendUnavailable, match=text):
-        SETTINGS[name](fake_cuda.tensor)
-
-
-# --- the augmentations, with stand-ins for what has no kernel ------------------------------------------
+# --- the augmentations, with stand-ins for the solvers --------------------------------------------------
 
 
 @pytest.fixture

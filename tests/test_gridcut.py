@@ -18,9 +18,9 @@ from scipy.sparse.csgraph import maximum_flow
 from solvers import (
     CONVEX,
     COSTS,
-    CUT_DEVICES,
     CUT_HEURISTICS,
     CUT_METHODS,
+    DEVICES,
     DISTANCES,
     WEIGHTS,
     CutProblem,
@@ -72,7 +72,7 @@ def test_exact_equals_enumeration(costs: str, distance: str, weights: str) -> No
         assert energy_of(cut.labels, problem) == pytest.approx(best, rel=0, abs=problem.resolution())
 
 
-@pytest.mark.parametrize("device", CUT_DEVICES)
+@pytest.mark.parametrize("device", DEVICES)
 def test_exact_equals_enumeration_to_the_last_integer(device: str) -> None:
     for seed in range(60):
         size = SIZES[seed % len(SIZES)]
@@ -201,7 +201,7 @@ def test_weights_of_any_size_do_nothing_without_a_distance() -> None:
 # --- stored results of the official solver ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("device", CUT_DEVICES)
+@pytest.mark.parametrize("device", DEVICES)
 def test_swap_repeats_every_stored_label(device: str) -> None:
     assert len(CASES) == 137
     for case in CASES:

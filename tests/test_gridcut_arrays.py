@@ -13,7 +13,6 @@ from comix import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from solvers import (
-    CUT_DEVICES,
     CUT_METHODS,
     DEVICES,
     CutProblem,
@@ -158,7 +157,7 @@ def test_grids_without_edges_take_empty_weight_arrays(size: tuple[int, int]) -> 
 # --- arrays, tensors, dtypes --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("device", CUT_DEVICES)
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("method", CUT_METHODS)
 def test_what_comes_in_decides_what_goes_out(method: str, device: str) -> None:
     problem = batch_of(2)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
-from solvers import CUT_DEVICES, CUT_METHODS, DEVICES, torch_threads
+from solvers import CUT_METHODS, DEVICES, torch_threads
 
 Float = NDArray[np.float64]
 FULL_CASES = cases("puzzlemix_full")
@@ -230,7 +230,7 @@ def test_forms_of_index_and_lam() -> None:
 # ---- the mask --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("device", CUT_DEVICES)
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(("grid", "n_labels"), [((3, 4), 2), ((2, 3), 3), ((2, 2), 5), ((1, 5), 4), (1, 6)])
 @pytest.mark.parametrize("gamma", [0.5, 1.5])
 def test_exact_masks_are_the_best_of_all(grid: Any, n_labels: int, gamma: float, device: str) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from solvers import MASKS, SALIENCIES, TRANSPORT_DEVICES, TRANSPORT_METHODS, torch_threads, transport_problem
+from solvers import DEVICES, MASKS, SALIENCIES, TRANSPORT_METHODS, torch_threads, transport_problem
 
 CASES = cases("transport")
 SIZES = [(1, 1), (1, 2), (1, 7), (6, 1), (2, 2), (3, 5), (5, 3), (4, 4), (8, 8)]
@@ -53,7 +53,7 @@ def test_exact_equals_scipy(size: tuple[int, int], saliency_kind: str, mask_kind
         np.testing.assert_allclose(cost, best, rtol=0, atol=tolerance(saliency, eps))
 
 
-@pytest.mark.parametrize("device", TRANSPORT_DEVICES)
+@pytest.mark.parametrize("device", DEVICES)
 def test_exact_equals_scipy_on_large_grids(device: str) -> None:
     saliency, mask = transport_problem(2, (16, 16), batch=4, saliency="peaked")
     for eps in (0.001, 0.05, 0.8):
@@ -65,7 +65,7 @@ def test_exact_equals_scipy_on_large_grids(device: str) -> None:
         np.testing.assert_allclose(cost, best, rtol=0, atol=tolerance(saliency, eps))
 
 
-@pytest.mark.parametrize("device", TRANSPORT_DEVICES)
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("case", CASES, ids=ids(CASES))
 def test_stored_plans_and_optima(case: Case, device: str) -> None:
     stored = load("transport", case["id"])
@@ -187,7 +187,7 @@ def test_any_split_and_any_threads_give_the_same(method: str) -> None:
                 np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
-@pytest.mark.parametrize("device", TRANSPORT_DEVICES)
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("method", TRANSPORT_METHODS)
 def test_what_comes_in_decides_what_goes_out(method: str, device: str) -> None:
     saliency, mask = transport_problem(8, (3, 4))

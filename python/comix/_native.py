@@ -149,8 +149,8 @@ def build_info() -> dict[str, str | None]:
 def backends() -> dict[str, bool]:
     """Which devices this build can solve on, on this machine.
 
-    ``"cuda"`` needs both: a build with CUDA kernels and a device that torch can use. docs/cuda.md lists the
-    functions that have no kernel yet.
+    ``"cuda"`` needs both: a build with CUDA kernels and a device that torch can use. docs/cuda.md says what
+    runs there.
 
     Example:
         >>> import comix

@@ -8,23 +8,7 @@ before.
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 import torch
-
-from comix import _native as native
-
-# Public functions without a kernel. Whoever adds one fills in the function of that name (in the module of
-# its domain) and takes it off this list; docs/cuda.md repeats the list.
-NOT_YET: tuple[str, ...] = ()
-
-
-def not_yet(function: str) -> NoReturn:
-    """BackendUnavailable for a function of :data:`NOT_YET`."""
-    raise native.BackendUnavailable(
-        f"comix.{function} has no CUDA path yet: move its tensors with .cpu() "
-        f"(docs/cuda.md lists what runs on CUDA)"
-    )
 
 
 def ready(tensor: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
