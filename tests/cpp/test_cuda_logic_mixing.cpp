@@ -11,6 +11,7 @@
 #include "cuda/mixing/mix.hpp"
 #include "cuda/mixing/transpose.hpp"
 #include "doctest.h"
+#include "draws.hpp"
 #include "host_teams.hpp"
 
 using namespace comix;
@@ -74,16 +75,6 @@ struct Maps {
                 source.data(), block.data(),     weight.data()};
     }
 };
-
-template <class T>
-T random_value(std::mt19937& random) {
-    const auto bits = static_cast<std::uint32_t>(random());
-    const float value = std::uniform_real_distribution<float>(-3, 3)(random);
-    if constexpr (std::is_same_v<T, std::uint8_t>) return static_cast<std::uint8_t>(bits);
-    if constexpr (std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>) return T::from(value);
-    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
-        return static_cast<T>(value);
-}
 
 // 16-byte aligned or off by one element, as `shift` says.
 template <class T>

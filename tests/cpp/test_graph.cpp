@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "doctest.h"
+#include "draws.hpp"
 #include "gridcut/graph_cut.hpp"
 #include "gridcut/moves.hpp"
 
@@ -11,10 +12,6 @@ using namespace comix;
 using namespace comix::gridcut;
 
 namespace {
-
-int draw(std::mt19937& random, int low, int high) {
-    return std::uniform_int_distribution<int>(low, high)(random);
-}
 
 struct Graph {
     int sites, labels;

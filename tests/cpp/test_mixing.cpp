@@ -11,6 +11,7 @@
 #include "base/half.hpp"
 #include "base/index.hpp"
 #include "doctest.h"
+#include "draws.hpp"
 #include "mixing/mixing.hpp"
 #include "mixing/plans.hpp"
 
@@ -169,16 +170,6 @@ std::vector<T> naive_mix(const Maps& maps, const Size& size, const Layout& layou
         }
     }
     return out;
-}
-
-template <class T>
-T random_value(std::mt19937& random) {
-    const auto bits = static_cast<std::uint32_t>(random());
-    const float value = std::uniform_real_distribution<float>(-3, 3)(random);
-    if constexpr (std::is_same_v<T, std::uint8_t>) return static_cast<std::uint8_t>(bits);
-    if constexpr (std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>) return T::from(value);
-    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
-        return static_cast<T>(value);
 }
 
 template <class T>

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "doctest.h"
+#include "draws.hpp"
 #include "gridcut/binary_move.hpp"
 #include "gridcut/grid_move.hpp"
 #include "gridcut/moves.hpp"
@@ -14,10 +15,6 @@ using namespace comix;
 using namespace comix::gridcut;
 
 namespace {
-
-int draw(std::mt19937& random, int low, int high) {
-    return std::uniform_int_distribution<int>(low, high)(random);
-}
 
 // A problem of whole numbers, so that nothing is rounded; ties are unlikely.
 struct Whole {
