@@ -83,6 +83,22 @@ CASES: dict[str, tuple[Run, tuple[torch.Tensor, ...], list[str]]] = {
         (CLASSES, MASK, INDEX, MOVED),
         [],
     ),
+    "class_pairs": (
+        lambda y, *a: comix.losses.class_pairs(plan_of(*a), y),
+        (CLASSES, MASK, INDEX, MOVED),
+        [],
+    ),
+    "class_pairs, of labels": (
+        lambda y, a: comix.losses.class_pairs(comix.MixPlan.from_labels(a), y, k=7),
+        (integers(K, 6), LABELS),
+        [],
+    ),
+    "soft_cross_entropy": (
+        lambda x, i, w: comix.losses.soft_cross_entropy(x, i, w, label_smoothing=0.1),
+        (SOFT, integers(K, B, 2), rand(B, 2)),
+        [],
+    ),
+    "decoupled_ce": (comix.losses.decoupled_ce, (SOFT.half(), integers(K, B, 2), rand(B, 2)), []),
     "pool_saliency": (lambda s: comix.pool_saliency(s, (5, 3)), (SALIENCY,), ["pool_saliency"]),
     "pool_saliency, float16": (lambda s: comix.pool_saliency(s, 4), (SALIENCY.half(),), ["pool_saliency"]),
     "pool_saliency, float64": (lambda s: comix.pool_saliency(s, 4), (SALIENCY.double(),), ["pool_saliency"]),

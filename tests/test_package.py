@@ -186,7 +186,7 @@ def test_python_m_comix_shows_help() -> None:
 
 EXAMPLES = [
     test
-    for name in PUBLIC
+    for name in [*PUBLIC, "losses"]
     for test in doctest.DocTestFinder(recurse=True).find(getattr(comix, name), name, globs={})
     if test.examples
 ]

@@ -7,6 +7,7 @@ The solvers under the augmentations - grid cuts, block transport, joint labellin
 functions of their own. ``comix.reference`` holds slow, literal NumPy versions of all of them.
 """
 
+from comix import losses as losses
 from comix._augment_comixup import CoMixup
 from comix._augment_puzzlemix import PuzzleMix
 from comix._checks import debug

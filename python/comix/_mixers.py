@@ -11,6 +11,7 @@ import torch
 
 from comix import _checks as checks
 from comix._targets import soft_targets
+from comix.losses import dense_cross_entropy
 from comix.mixing import MixPlan
 from comix.saliency import input_saliency, spectral_residual
 
@@ -34,6 +35,31 @@ class MixResult:
     def __iter__(self) -> Iterator[torch.Tensor]:
         yield self.images
         yield self.targets
+
+    def loss(
+        self, logits: torch.Tensor, *, label_smoothing: float = 0.0, reduction: str = "mean"
+    ) -> torch.Tensor:
+        """Return the cross entropy of a model's logits with the mixed targets.
+
+        Args:
+            logits: ``[B, K]`` floats, ``model(result.images)``. Half precision is computed in float32.
+            label_smoothing: share of every target that is spread evenly over all classes, 0..1. Default 0.
+            reduction: "mean" (default), "sum" or "none".
+
+        Returns:
+            A scalar, or ``[B]`` for "none"; float64 for float64 logits and float32 otherwise.
+
+        Raises:
+            TypeError, ValueError: an argument of a wrong type, shape or value; the text names it.
+
+        Example:
+            >>> import comix, torch
+            >>> aug = comix.PuzzleMix(num_classes=4)
+            >>> result = aug(torch.rand(2, 3, 16, 16), torch.tensor([1, 3]))
+            >>> result.loss(torch.zeros(2, 4))  # log 4
+            tensor(1.3863)
+        """
+        return dense_cross_entropy(logits, self.targets, label_smoothing, reduction)
 
 
 class Mixer(abc.ABC):

@@ -54,6 +54,7 @@ class MixPlan:
     """
 
     _needed: tuple[torch.Tensor, int | None, int] | None = None  # source, its version, inputs it needs
+    _paired: tuple[torch.Tensor, int | None] | None = None  # source of from_mask: two inputs per output
 
     def __init__(self, source: torch.Tensor, block: torch.Tensor, weight: torch.Tensor) -> None:
         named = {"source": source, "block": block, "weight": weight}
@@ -137,7 +138,7 @@ class MixPlan:
         partner = check_index(index, batch, mask.device)
         built = entries_from_mask(mask, partner, plan_own, plan_partner)
         if built is not None:
-            return cls._of_checked(*built)
+            return cls._of_checked(*built)._of_pairs()
         own = torch.arange(batch, device=mask.device)
         source = torch.stack((own, partner), -1)[:, None, None, :].expand(batch, height, width, 2)
         home = torch.arange(height * width, device=mask.device).view(1, height, width).expand_as(mask)
@@ -149,15 +150,15 @@ class MixPlan:
             checks.require_tensor(moved, name)
             checks.check_dtype(moved, name, checks.INDEX_DTYPES)
             if moved.shape != mask.shape:
-                expected = f"the shape of mask, {checks.shape_of(mask)}"
-                checks.fail(name, expected, checks.shape_of(moved))
+                checks.fail(name, f"the shape of mask, {checks.shape_of(mask)}", checks.shape_of(moved))
             checks.check_same_device({"mask": mask, name: moved})
             checks.check_range(moved, name, 0, height * width - 1)
             blocks.append(moved.to(torch.int64))
         checks.check_finite(mask, "mask")
         checks.check_range(mask, "mask", 0, 1)
         weight = mask.detach().to(torch.float32)
-        return cls(source.contiguous(), torch.stack(blocks, -1), torch.stack((weight, 1 - weight), -1))
+        plan = cls(source.contiguous(), torch.stack(blocks, -1), torch.stack((weight, 1 - weight), -1))
+        return plan._of_pairs()
 
     @classmethod
     def from_labels(cls, labels: torch.Tensor, *, n_inputs: int | None = None) -> MixPlan:
@@ -183,9 +184,8 @@ class MixPlan:
         labels = labels.to(torch.int64)
         per_partition = 2**31
         if labels.ndim == 5:
-            per_partition = checks.check_count(
-                labels.shape[1] if n_inputs is None else n_inputs, "n_inputs", 1
-            )
+            count = labels.shape[1] if n_inputs is None else n_inputs
+            per_partition = checks.check_count(count, "n_inputs", 1)
         built = entries_from_labels(labels, per_partition)
         if built is not None:
             return cls._of_checked(*built)
@@ -274,7 +274,17 @@ class MixPlan:
 
     def to(self, device: torch.device | str) -> MixPlan:
         """The same plan on another device."""
-        return MixPlan(self.source.to(device), self.block.to(device), self.weight.to(device))
+        plan = MixPlan(self.source.to(device), self.block.to(device), self.weight.to(device))
+        return plan._of_pairs() if self._has_pairs() else plan
+
+    def _of_pairs(self) -> MixPlan:
+        self._paired = (self.source, _version(self.source))
+        return self
+
+    def _has_pairs(self) -> bool:
+        """Whether no output names more than two inputs, as far as that is known without a look at values."""
+        paired, version = self._paired or (None, None)
+        return paired is self.source and version is not None and version == _version(self.source)
 
     def _needed_inputs(self) -> int:
         """The largest source plus one, remembered until ``source`` is assigned or written to."""
