@@ -269,7 +269,8 @@ def test_wrappers_come_off() -> None:
 @both
 def test_a_model_of_timm_trains(mode: str) -> None:
     torch.manual_seed(0)
-    model = timm.create_model("test_resnet", num_classes=CLASSES)
+    name = "test_resnet" if timm.is_model("test_resnet") else "resnet10t"  # before timm 1.0.10
+    model = timm.create_model(name, num_classes=CLASSES)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     mixup_fn = build(mode, cutmix_alpha=1.0).bind(model, partial(torch.autocast, "cpu", torch.bfloat16))
     x, target = torch.rand(5, 3, 32, 32, generator=seeded(1)), torch.arange(5)

@@ -14,17 +14,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 
-pytest.importorskip("torchvision")
+torchvision = pytest.importorskip("torchvision")
 
-import PIL.Image
-from comix.integrations import torchvision as adapter
-from comix.integrations.torchvision import CoMixup, PuzzleMix
-from torchvision import tv_tensors
-from torchvision.transforms import v2
+import PIL.Image  # noqa: E402
+from comix.integrations import torchvision as adapter  # noqa: E402
+from comix.integrations.torchvision import CoMixup, PuzzleMix  # noqa: E402
+from torchvision import tv_tensors  # noqa: E402
+from torchvision.transforms import v2  # noqa: E402
 
 assert torchvision_ops
 CLASSES = 5
 METHODS: dict[Any, Any] = {PuzzleMix: comix.PuzzleMix, CoMixup: comix.CoMixup}
+VERSION = tuple(int(part) for part in torchvision.__version__.split(".")[:2])
+needs_soft_labels = pytest.mark.skipif(
+    VERSION < (0, 19), reason="torchvision before 0.19 takes class indices"
+)
 both = pytest.mark.parametrize("kind", list(METHODS))
 
 
@@ -73,10 +77,18 @@ def test_batches_are_those_of_comix(kind: Any) -> None:
         assert torch.equal(mixed, result.images)
         assert torch.equal(soft, result.targets)
         assert type(mixed) is type(soft) is Tensor
+
+
+@both
+@needs_soft_labels
+def test_soft_labels(kind: Any) -> None:
+    images, _ = batch()
     soft_in = torch.rand(6, CLASSES, generator=seeded(4)).softmax(1)
     for num_classes in (CLASSES, None):
-        mixed, soft = build(kind, num_classes=num_classes)(images, soft_in)
+        _, soft = build(kind, num_classes=num_classes)(images, soft_in)
         assert torch.equal(soft, expected(kind, images, soft_in).targets)
+    with pytest.raises(ValueError, match="num_classes must be passed if the labels are index-based"):
+        build(kind, num_classes=None)(IMAGES, LABELS)
 
 
 @both
@@ -250,8 +262,6 @@ def test_refused_in_the_words_of_torchvision(kind: Any, sample: tuple[Any, ...])
 
 @both
 def test_what_else_is_refused(kind: Any) -> None:
-    with pytest.raises(ValueError, match="num_classes must be passed if the labels are index-based"):
-        build(kind, num_classes=None)(IMAGES, LABELS)
     with pytest.raises(ValueError, match="labels_getter should either be 'default', a callable, or None"):
         build(kind, labels_getter="first")
     with pytest.raises(ValueError, match=f"{kind.__name__}.. does not support videos"):

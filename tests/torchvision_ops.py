@@ -8,6 +8,8 @@ happens. timm, and lightning through torchmetrics, import torchvision.
 
 from __future__ import annotations
 
+import sys
+
 import torch
 
 LIBRARY: torch.library.Library | None = None  # what is defined lives as long as this object
@@ -22,4 +24,6 @@ except RuntimeError as error:
     LIBRARY = torch.library.Library("torchvision", "DEF")
     for operator in ("nms", "qnms"):
         LIBRARY.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    for module in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        del sys.modules[module]  # halves of the first try
     import torchvision  # noqa: F401
