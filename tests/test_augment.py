@@ -417,3 +417,24 @@ def test_distances_are_the_stored_ones(case: dict[str, Any]) -> None:
 def test_repr() -> None:
     assert repr(comix.PuzzleMix()) == "PuzzleMix(grid_choices=(2, 4, 8, 16), alpha=1, transport=True)"
     assert repr(comix.CoMixup()) == "CoMixup(grid=4, partition=20, restarts=1)"
+
+
+@both
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16], ids=str)
+def test_the_default_dtype_changes_nothing(name: str, dtype: torch.dtype) -> None:
+    """Trainers set it for a training step in "true" precision."""
+    images, targets, saliency = batch()
+    plain = build(name)(images, targets, saliency=saliency)
+    bare = build(name)(images, targets)
+    torch.set_default_dtype(dtype)
+    try:
+        again = build(name)(images, targets, saliency=saliency)
+        bare_again = build(name)(images, targets)
+        rebuilt = MixPlan.from_labels(again.plan.source)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert_mixed(again, images, targets)
+    assert torch.equal(again.images, plain.images)
+    assert torch.equal(again.targets, plain.targets)
+    assert torch.equal(bare_again.images, bare.images)
+    assert rebuilt.weight.dtype == torch.float32

@@ -40,7 +40,7 @@ def soft_targets(value: object, num_classes: int | None) -> torch.Tensor:
         checks.check_range(targets, "targets", 0, num_classes - 1)
         if targets.device.type != "cpu":  # nothing that a class out of range could stop
             return (targets[:, None] == torch.arange(num_classes, device=targets.device)).to(torch.float32)
-        soft = torch.zeros(targets.shape[0], num_classes, device=targets.device)
+        soft = torch.zeros(targets.shape[0], num_classes, dtype=torch.float32, device=targets.device)
         return soft.scatter_(1, targets.to(torch.int64)[:, None], 1.0)
     if targets.ndim != 2 or 0 in targets.shape:
         checks.fail("targets", "shape [B] (class indices) or [B, K] (soft labels)", checks.shape_of(targets))

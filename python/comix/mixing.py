@@ -195,7 +195,7 @@ class MixPlan:
             labels = (labels + first.view(-1, 1, 1, 1, 1)).flatten(0, 1)
         height, width = labels.shape[1:3]
         home = torch.arange(height * width, device=labels.device).view(1, height, width, 1)
-        weight = torch.full(labels.shape, 0.5, device=labels.device)
+        weight = torch.full(labels.shape, 0.5, dtype=torch.float32, device=labels.device)
         return cls(labels.contiguous(), home.expand_as(labels).contiguous(), weight)
 
     def ratio(self, n_inputs: int) -> torch.Tensor:
