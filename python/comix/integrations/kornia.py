@@ -97,9 +97,10 @@ class _Mix(MixAugmentationBaseV2):  # type: ignore[misc]
         """
         applied = self.p_batch > 0
         if 0 < self.p_batch < 1:
-            applied = bool(torch.rand((), generator=self._param_generator.mixer.generator) < self.p_batch)
+            generator = self._param_generator.mixer.generator
+            applied = bool(torch.rand((), dtype=torch.float32, generator=generator) < self.p_batch)
         params: Params = self.generate_parameters(batch_shape)
-        params["batch_prob"] = torch.full((int(batch_shape[0]),), float(applied))
+        params["batch_prob"] = torch.full((int(batch_shape[0]),), float(applied), dtype=torch.float32)
         params["forward_input_shape"] = torch.tensor([int(n) for n in batch_shape])
         return params
 
@@ -221,7 +222,7 @@ class RandomPuzzleMix(_Mix):
     def _plan(self, images: Tensor, saliency: Tensor | None, params: Params) -> comix.MixPlan:
         saliency = comix.spectral_residual(images) if saliency is None else saliency
         grid = int(params["grid"].reshape(-1)[0])
-        mixer = self._param_generator.mixer
+        mixer: comix.PuzzleMix = self._param_generator.mixer
         return mixer.plan(images, saliency, params["index"], params["lam"], grid)
 
 
