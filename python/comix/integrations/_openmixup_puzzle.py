@@ -173,7 +173,7 @@ def puzzlemix(
             return plan.mix(pool), plan.weight[..., 0]
         rows = torch.arange(2 * count, device=pool.device).view(2, count, 1, 1).movedim(0, -1)
         block, weight = plan.block[:count], plan.weight[:count]
-        plan = MixPlan(rows[:, None].expand_as(block).contiguous(), block, weight)
+        plan = MixPlan(rows.expand_as(block).contiguous(), block, weight)
         return plan.mix(*pictures), weight[..., 0]
 
     mixed, shown = where_it_runs(solve, pool, saliency, *pictures)  # shown [N, gh, gw]
