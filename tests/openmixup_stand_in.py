@@ -223,7 +223,7 @@ def _mixup_classification(module: types.ModuleType) -> type:
 
         def _parse_losses(self, losses):
             values = {name: value.mean() for name, value in losses.items()}
-            return values["loss"], {name: float(value) for name, value in values.items()}
+            return values["loss"], {name: float(value.detach()) for name, value in values.items()}
 
     return MixUpClassification
 

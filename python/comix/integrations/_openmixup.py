@@ -143,7 +143,7 @@ class ComixClassification(MixUpClassification):  # type: ignore[misc]
         found = self._losses(_only(self.head(self.backbone(img))), index, weight)
         found["loss"] = found["loss"] / self.mix_repeat
         if self.debug_mode and not bool(torch.isfinite(found["loss"])):
-            checks.fail("loss", "a finite number (with fp16, use fp32)", f"{float(found['loss'])}")
+            checks.fail("loss", "a finite number (with fp16, use fp32)", f"{float(found['loss'].detach())}")
         return found, at
 
     def _draw_mode(self, remove_idx: int) -> int:

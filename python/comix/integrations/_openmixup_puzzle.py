@@ -122,7 +122,7 @@ def puzzlemix(
     """
     _check_batch(img, gt_label, features, bool(dist_mode))
     assert features is not None
-    low, high = _block_range(block_num)
+    low, high = _block_range(block_num, img)
     if lam is None:
         alpha = checks.check_number(alpha, "alpha", 0.0, above=True)
         lam = float(np.random.beta(alpha, alpha))
@@ -132,9 +132,6 @@ def puzzlemix(
     elsewhere = _Shuffle(count, img.device, kwargs.get("idx_shuffle_mix")) if dist_mode else None
     index = torch.randperm(count) if elsewhere is None else torch.arange(count, 2 * count).repeat(2)
     grid = int(2 ** np.random.randint(low, high))
-    if grid > min(img.shape[2:]):
-        size = f"{img.shape[2]} x {img.shape[3]}"
-        checks.fail("block_num", f"blocks of at least a pixel of {size} images", f"{grid} per side")
     guess = (_SMALL if img.shape[-1] < 64 else _LARGE) if img.shape[1] == 3 else (None, None)
     mean = _per_channel(guess[0] if mean is None else mean, "mean", img)
     std = _per_channel(guess[1] if std is None else std, "std", img)
@@ -252,13 +249,17 @@ def _check_batch(img: Any, gt_label: Any, features: Any, dist_mode: bool) -> Non
         checks.fail("gt_label", f"{len(img)} labels, one per image", f"shape {checks.shape_of(gt_label)}")
 
 
-def _block_range(block_num: Any) -> tuple[int, int]:
+def _block_range(block_num: Any, img: torch.Tensor) -> tuple[int, int]:
     pair = tuple(block_num) if isinstance(block_num, (tuple, list)) else (1, block_num)
     if len(pair) != 2:
         checks.fail("block_num", "an int or a pair (low, high)", repr(block_num))
     low, high = (checks.check_count(value, "block_num", 0) for value in pair)
     if low >= high:
         checks.fail("block_num", "an int above 1, or a pair (low, high) with low < high", repr(block_num))
+    if 2 ** (high - 1) > min(img.shape[2:]):  # whatever is drawn this time
+        size = f"{img.shape[2]} x {img.shape[3]}"
+        got = f"up to {2 ** (high - 1)} per side ({block_num!r})"
+        checks.fail("block_num", f"blocks of at least a pixel of {size} images", got)
     return low, high
 
 

@@ -26,7 +26,7 @@ from comix.integrations._openmixup_puzzle import puzzlemix
 
 __all__ = ["patch", "puzzlemix", "unpatch"]
 
-with contextlib.suppress(ImportError):
+with contextlib.suppress(Exception):  # not there, or broken: who asks for it is told
     from comix.integrations._openmixup import ComixClassification
 
     __all__ += ["ComixClassification"]
@@ -43,7 +43,7 @@ def patch() -> None:
     entropy averages it over the batch.
 
     Raises:
-        ImportError: OpenMixup does not import; the text says why.
+        ImportError: OpenMixup is not there or broken; the text says why.
 
     Example:
         ::
@@ -55,7 +55,7 @@ def patch() -> None:
     global _replaced
     try:
         from openmixup.models.classifiers import mixup_classification
-    except ImportError as error:
+    except Exception as error:
         _missing("patch", error)
     if mixup_classification.puzzlemix is not puzzlemix:
         _replaced = mixup_classification.puzzlemix
@@ -85,7 +85,7 @@ def _library_modules() -> Iterator[ModuleType]:
             yield module
 
 
-def _missing(wanted: str, error: ImportError) -> NoReturn:
+def _missing(wanted: str, error: Exception) -> NoReturn:
     raise ImportError(
         f"comix.integrations.openmixup.{wanted} needs OpenMixup, which does not import here ({error}): "
         "pip install openmixup, and an mmcv-full that it takes (1.4.7 to 1.7.2)"
@@ -96,7 +96,7 @@ def __getattr__(name: str) -> Any:
     if name == "ComixClassification":  # did not import above; try again, or say why not
         try:
             from comix.integrations import _openmixup
-        except ImportError as error:
+        except Exception as error:
             _missing(name, error)
         return _openmixup.ComixClassification
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
