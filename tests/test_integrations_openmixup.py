@@ -8,6 +8,7 @@ Against the real library where it imports, otherwise against tests/openmixup_sta
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -407,3 +408,11 @@ def test_comix_alone_imports_nothing_of_it() -> None:
     code = "import sys, comix; assert not [m for m in sys.modules if 'openmixup' in m or 'mmcv' in m]"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_guide_runs() -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "openmixup.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "docs/openmixup.md", "exec"), {})

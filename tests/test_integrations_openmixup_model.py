@@ -167,9 +167,7 @@ def test_every_sample_counts_with_its_own_shares(multi_label: bool) -> None:
     if multi_label:  # the library's heads agree, given lam [N] and weights [N, 1]
         torch.testing.assert_close(net.head.loss([scores], (own, partner, lam))["loss"], found["loss"])
         weights = [lam[:, None], 1 - lam[:, None], 0 * lam[:, None]]
-        co_loss = net.head.co_loss(
-            [scores], [own, partner, own, weights]
-        )  # it takes three classes
+        co_loss = net.head.co_loss([scores], [own, partner, own, weights])  # it takes three classes
         torch.testing.assert_close(co_loss["loss"], found["loss"])
 
 
