@@ -26,6 +26,7 @@ __all__ = [
     "build_info",
     "core",
     "cuda",
+    "floats_in_place",
     "has_cuda",
     "has_kernels",
     "place",
@@ -121,14 +122,30 @@ def address(tensor: torch.Tensor | None) -> int:
 
 def array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     """The tensor's memory as a NumPy array, no copy; bfloat16 shows its bits."""
-    # Asked first: each of the two would make a tensor, and this runs several times per call.
-    if tensor.requires_grad:
-        tensor = tensor.detach()
-    if tensor.is_neg():
-        tensor = tensor.resolve_neg()
-    if tensor.dtype == torch.bfloat16:
-        tensor = tensor.view(torch.int16)
-    return tensor.numpy()
+    # This runs many times per call, mostly on tensors that NumPy takes as they are.
+    try:
+        return tensor.numpy()
+    except (RuntimeError, TypeError):
+        plain = tensor.detach().resolve_neg()
+        return (plain.view(torch.int16) if plain.dtype == torch.bfloat16 else plain).numpy()
+
+
+def floats_in_place(value: object) -> np.ndarray[Any, Any] | None:
+    """The memory of a float64 array, or of such a tensor on the CPU: contiguous, and all finite.
+
+    None for everything else, which must be converted or explained. Most arguments of the solver functions
+    are in place, and this costs a tenth of finding that out step by step.
+    """
+    if type(value) is torch.Tensor:
+        if value.dtype != torch.float64 or not value.is_cpu:
+            return None
+        try:
+            value = value.numpy()
+        except (RuntimeError, TypeError):  # sparse, nested, in need of a gradient
+            return None
+    if type(value) is not np.ndarray or value.dtype != np.float64 or not value.flags.c_contiguous:
+        return None
+    return value if core.all_finite(value) else None
 
 
 def build_info() -> dict[str, str | None]:

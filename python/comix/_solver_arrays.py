@@ -62,6 +62,8 @@ class SolverArrays:
         checks.check_dtype(tensor, name, checks.INDEX_DTYPES)
         return tensor.to(torch.int64)
 
-    def give_back(self, result: torch.Tensor) -> Any:
+    def give_back(self, result: torch.Tensor | np.ndarray[Any, Any]) -> Any:
         """The result as the kind of array that the first argument was."""
+        if isinstance(result, np.ndarray):
+            return result if self._numpy else torch.from_numpy(result)
         return result.numpy() if self._numpy else result

@@ -11,6 +11,7 @@ import math
 import numbers
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from comix import _checks as checks
@@ -19,6 +20,8 @@ from comix._on_cuda import gridcut as on_cuda
 from comix._solver_arrays import SolverArrays
 
 METHODS = ("expansion", "swap", "exact", "auto")
+
+_Array = np.ndarray[Any, Any]
 
 
 class GridCut(NamedTuple):
@@ -36,27 +39,25 @@ class GridCut(NamedTuple):
 
 
 class _Grid(NamedTuple):
-    """A batch of grid problems, flattened to one leading axis."""
+    """A batch of grid problems, flattened to one leading axis: arrays on the CPU, tensors on CUDA."""
 
     batch: tuple[int, ...]
-    unary: torch.Tensor  # [P, H, W, L]
-    pairwise: torch.Tensor  # [L, L]
-    weight_v: torch.Tensor | float  # [P, H-1, W], or of all edges
-    weight_h: torch.Tensor | float  # [P, H, W-1], or of all edges
+    unary: Any  # [P, H, W, L]
+    pairwise: Any  # [L, L]
+    weight_v: Any  # [P, H-1, W], or the number of all edges
+    weight_h: Any  # [P, H, W-1], or the number of all edges
 
     @property
     def sites(self) -> tuple[int, int]:
         return self.unary.shape[1], self.unary.shape[2]
 
     @property
-    def terms(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | float, torch.Tensor | float]:
-        return self.unary, self.pairwise, self.weight_v, self.weight_h
+    def terms(self) -> tuple[Any, Any, Any, Any]:
+        return self[1:]
 
     @property
-    def arrays(self) -> tuple[Any, Any, Any, Any]:
-        """The terms as the native code of the CPU takes them."""
-        weights = [native.array(w) if isinstance(w, torch.Tensor) else w for w in self.terms[2:]]
-        return native.array(self.unary), native.array(self.pairwise), weights[0], weights[1]
+    def on_cpu(self) -> bool:
+        return isinstance(self.unary, np.ndarray)
 
 
 def _weights(value: Any, name: str, arrays: SolverArrays, shape: tuple[int, ...]) -> torch.Tensor | float:
@@ -79,6 +80,8 @@ def _weights(value: Any, name: str, arrays: SolverArrays, shape: tuple[int, ...]
 
 
 def _grid(arrays: SolverArrays, unary: Any, pairwise: Any, weight_v: Any, weight_h: Any) -> _Grid:
+    if (grid := _grid_in_place(unary, pairwise, weight_v, weight_h)) is not None:
+        return grid
     unary = arrays.floats(unary, "unary")
     if unary.ndim < 3:
         checks.fail("unary", "shape [..., H, W, L]", checks.shape_of(unary))
@@ -90,13 +93,35 @@ def _grid(arrays: SolverArrays, unary: Any, pairwise: Any, weight_v: Any, weight
         checks.fail(
             "pairwise", f"shape [{labels}, {labels}] (unary has {labels} labels)", checks.shape_of(pairwise)
         )
-    return _Grid(
-        batch=tuple(batch),
-        unary=unary.reshape(-1, height, width, labels).contiguous(),
-        pairwise=pairwise.contiguous(),
-        weight_v=_weights(weight_v, "weight_v", arrays, (*batch, height - 1, width)),
-        weight_h=_weights(weight_h, "weight_h", arrays, (*batch, height, width - 1)),
+    terms = (
+        unary.reshape(-1, height, width, labels).contiguous(),
+        pairwise.contiguous(),
+        _weights(weight_v, "weight_v", arrays, (*batch, height - 1, width)),
+        _weights(weight_h, "weight_h", arrays, (*batch, height, width - 1)),
     )
+    if unary.device.type == "cpu":
+        return _Grid(tuple(batch), *(native.array(t) if isinstance(t, torch.Tensor) else t for t in terms))
+    return _Grid(tuple(batch), *terms)
+
+
+def _grid_in_place(unary: Any, pairwise: Any, weight_v: Any, weight_h: Any) -> _Grid | None:
+    """What :func:`_grid` makes of it where nothing must be converted, broadcast or explained; else None."""
+    costs, distance = native.floats_in_place(unary), native.floats_in_place(pairwise)
+    if costs is None or distance is None or costs.ndim < 3 or not costs.size:
+        return None
+    *batch, height, width, labels = costs.shape
+    weights: list[Any] = []
+    for weight, rows, columns in ((weight_v, height - 1, width), (weight_h, height, width - 1)):
+        if type(weight) is float and math.isfinite(weight):
+            weights.append(weight)
+            continue
+        edges = native.floats_in_place(weight)
+        if edges is None or edges.shape != (*batch, rows, columns):
+            return None
+        weights.append(edges.reshape(math.prod(batch), rows, columns))
+    if distance.shape != (labels, labels):
+        return None
+    return _Grid(tuple(batch), costs.reshape(-1, height, width, labels), distance, *weights)
 
 
 def _labels(arrays: SolverArrays, value: Any, name: str, grid: _Grid) -> torch.Tensor:
@@ -167,10 +192,11 @@ def grid_cut(
     arrays = SolverArrays(unary)
     grid = _grid(arrays, unary, pairwise, weight_v, weight_h)
     start = None if init is None else _labels(arrays, init, "init", grid)
-    if grid.unary.device.type == "cpu":
-        labels, energy, optimal = _cut_on_cpu(grid, method, start, sweeps)
-    else:
-        labels, energy, optimal = on_cuda.grid_cut(*grid.terms, method, start, sweeps)
+    labels, energy, optimal = (
+        _cut_on_cpu(grid, method, start, sweeps)
+        if grid.on_cpu
+        else on_cuda.grid_cut(*grid.terms, method, start, sweeps)
+    )
     return GridCut(
         arrays.give_back(labels.reshape(*grid.batch, *grid.sites)),
         arrays.give_back(energy.reshape(grid.batch)),
@@ -180,21 +206,12 @@ def grid_cut(
 
 def _cut_on_cpu(
     grid: _Grid, method: str, start: torch.Tensor | None, sweeps: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+) -> tuple[_Array, _Array, _Array]:
     count = grid.unary.shape[0]
-    labels = torch.empty((count, *grid.sites), dtype=torch.int64)
-    energy = torch.empty(count, dtype=torch.float64)
-    optimal = torch.empty(count, dtype=torch.bool)
-    native.core.grid_cut(
-        *grid.arrays,
-        method,
-        None if start is None else native.array(start),
-        sweeps,
-        native.threads(),
-        labels.numpy(),
-        energy.numpy(),
-        optimal.numpy(),
-    )
+    labels = np.empty((count, *grid.sites), np.int64)
+    energy, optimal = np.empty(count), np.empty(count, np.bool_)
+    given = None if start is None else native.array(start)
+    native.core.grid_cut(*grid.terms, method, given, sweeps, native.threads(), labels, energy, optimal)
     return labels, energy, optimal
 
 
@@ -224,9 +241,8 @@ def grid_energy(labels: Any, unary: Any, pairwise: Any, weight_v: Any = 1.0, wei
     arrays = SolverArrays(unary)
     grid = _grid(arrays, unary, pairwise, weight_v, weight_h)
     flat = _labels(arrays, labels, "labels", grid)
-    if grid.unary.device.type == "cpu":
-        energy = torch.empty(flat.shape[0], dtype=torch.float64)
-        native.core.grid_energy(native.array(flat), *grid.arrays, energy.numpy())
-    else:
-        energy = on_cuda.grid_energy(flat, *grid.terms)
+    if not grid.on_cpu:
+        return arrays.give_back(on_cuda.grid_energy(flat, *grid.terms).reshape(grid.batch))
+    energy = np.empty(flat.shape[0])
+    native.core.grid_energy(native.array(flat), *grid.terms, energy)
     return arrays.give_back(energy.reshape(grid.batch))
