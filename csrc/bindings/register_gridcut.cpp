@@ -126,7 +126,7 @@ void grid_cut(const Array<double>& unary, const Array<double>& pairwise, const W
         };
     };
     const auto costs = batch.sites() * batch.labels();
-    parallel_for(batch.size(), threads, make_worker, kCostsPerChunk / costs);
+    parallel_for_small(batch.size(), threads, make_worker, kCostsPerChunk / costs);
 }
 
 void grid_energy(const Array<std::int64_t>& labels, const Array<double>& unary,

@@ -222,7 +222,7 @@ void mix_typed(const Plan& plan, const Layout& layout, const void* images, void*
     };
     const auto bytes =
         static_cast<std::int64_t>(sizeof(T)) * std::max<std::int64_t>(layout.image, 1);
-    parallel_for(plan.outputs, threads, make_worker, bytes_per_chunk / bytes);
+    parallel_for_small(plan.outputs, threads, make_worker, bytes_per_chunk / bytes);
 }
 
 // Channels are independent, so threads over channels never meet.

@@ -73,7 +73,8 @@ bool pool(const T* maps, std::int64_t batch, std::int64_t height, std::int64_t w
                                           : 1.0 / static_cast<double>(blocks));
         };
     };
-    parallel_for(batch, threads, make_worker, pixels_per_chunk / std::max<std::int64_t>(pixels, 1));
+    parallel_for_small(batch, threads, make_worker,
+                       pixels_per_chunk / std::max<std::int64_t>(pixels, 1));
     return !negative;
 }
 

@@ -40,7 +40,7 @@ bool energy(const Terms& terms, const T* images, double* unary, double* weight_v
         terms.gamma == 0.0 ? nullptr
                            : new double[static_cast<std::size_t>(terms.batch * borders.size())]);
     std::atomic<bool> finite{true};
-    parallel_for(
+    parallel_for_small(
         terms.batch, threads,
         [&] {
             return
@@ -60,7 +60,7 @@ bool energy(const Terms& terms, const T* images, double* unary, double* weight_v
     for (std::int64_t k = 0; k < terms.labels; ++k)
         share.push_back(static_cast<double>(k) / static_cast<double>(terms.labels - 1));
     const double scale = terms.beta * terms.gamma;
-    parallel_for(
+    parallel_for_small(
         terms.batch, threads,
         [&] {
             std::vector<double> costs(static_cast<std::size_t>(blocks) *
