@@ -102,6 +102,19 @@ void mix_targets(const Indices& source, const Weights& weight, const Weights& ta
     mixing::mix_targets(plan, inputs, classes, targets_view.data, out.data);
 }
 
+void mix_classes(const Indices& source, const Weights& weight, const Indices& targets,
+                 Weights mixed) {
+    const auto plan = plan_of(source, nullptr, weight);
+    const auto targets_view = view<std::int64_t, 1>(targets, "targets");
+    const auto out = output<float, 2>(mixed, "mixed");
+    const std::int64_t inputs = targets_view.size(), classes = out.shape[1];
+    require_shape<2>(out.shape, {plan.outputs, classes}, "mixed");
+    require_sources(plan, inputs);
+    require(classes >= 1 && all_within(targets_view.data, inputs, 0, classes - 1),
+            "targets: expected values in 0.." + std::to_string(classes - 1));
+    mixing::mix_classes(plan, inputs, classes, targets_view.data, out.data);
+}
+
 }  // namespace
 
 void register_plans(py::module_& module) {
@@ -116,6 +129,8 @@ void register_plans(py::module_& module) {
     module.def("plan_ratio", &plan_ratio, arg("source").noconvert(), arg("weight").noconvert(),
                arg("ratio").noconvert());
     module.def("mix_targets", &mix_targets, arg("source").noconvert(), arg("weight").noconvert(),
+               arg("targets").noconvert(), arg("mixed").noconvert());
+    module.def("mix_classes", &mix_classes, arg("source").noconvert(), arg("weight").noconvert(),
                arg("targets").noconvert(), arg("mixed").noconvert());
 }
 

@@ -145,4 +145,13 @@ void mix_targets(const Plan& plan, std::int64_t inputs, std::int64_t classes, co
     }
 }
 
+void mix_classes(const Plan& plan, std::int64_t inputs, std::int64_t classes,
+                 const std::int64_t* targets, float* mixed) {
+    Shares shares(plan, inputs);
+    std::fill(mixed, mixed + plan.outputs * classes, 0.0F);
+    for (std::int64_t o = 0; o < plan.outputs; ++o)
+        shares.of(o,
+                  [&](std::int64_t i, float share) { mixed[o * classes + targets[i]] += share; });
+}
+
 }  // namespace comix::mixing

@@ -44,4 +44,8 @@ void ratio(const Plan& plan, std::int64_t inputs, float* ratio);
 void mix_targets(const Plan& plan, std::int64_t inputs, std::int64_t classes, const float* targets,
                  float* mixed);
 
+// The same for targets [inputs] that are class indices in 0..K-1: without the one-hot rows.
+void mix_classes(const Plan& plan, std::int64_t inputs, std::int64_t classes,
+                 const std::int64_t* targets, float* mixed);
+
 }  // namespace comix::mixing

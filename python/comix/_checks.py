@@ -48,7 +48,7 @@ def debug() -> Iterator[None]:
 
 def values_checked(tensor: torch.Tensor) -> bool:
     """Whether the values of ``tensor`` may be looked at: on the CPU always, elsewhere under debug()."""
-    return tensor.device.type == "cpu" or _debug.get()
+    return tensor.is_cpu or _debug.get()
 
 
 def fail(name: str, expected: str, got: object, error: type[Exception] = ValueError) -> NoReturn:
@@ -79,7 +79,7 @@ def check_dtype(tensor: torch.Tensor, name: str, allowed: Sequence[torch.dtype])
 
 def native_memory(tensor: torch.Tensor, dtypes: Sequence[torch.dtype]) -> bool:
     """Whether native code can read the tensor where it lies: contiguous, on the CPU, of one of ``dtypes``."""
-    return tensor.device.type == "cpu" and tensor.dtype in dtypes and tensor.is_contiguous()
+    return tensor.is_cpu and tensor.dtype in dtypes and tensor.is_contiguous()
 
 
 def check_finite(tensor: torch.Tensor, name: str) -> None:

@@ -6,12 +6,15 @@ values are in range, and leave the explanation to the caller.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 import torch
 
 from comix import _native as native
 
+_Array = np.ndarray[Any, Any]
 Entries = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # source, block, weight: [B_out, gh, gw, 2]
 
 
@@ -71,11 +74,11 @@ def entries_from_labels(labels: torch.Tensor, n_inputs: int) -> tuple[Entries, i
     """
     if labels.device.type != "cpu" or n_inputs > 2**31:
         return None
-    grouped = labels if labels.ndim == 5 else labels.unsqueeze(0)
-    entries = _new_entries(labels.shape[:-3].numel(), labels.shape[-3], labels.shape[-2])
-    array = native.array(grouped.contiguous())
-    largest = native.core.plan_from_labels(array, n_inputs, *_arrays(entries))
-    return None if largest < 0 else (entries, largest)
+    array = native.array(labels.contiguous())
+    grouped = array if array.ndim == 5 else array[None]
+    entries = _new_entries(math.prod(grouped.shape[:2]), *grouped.shape[2:4])
+    largest = native.core.plan_from_labels(grouped, n_inputs, *entries)
+    return None if largest < 0 else (_tensors(entries), largest)
 
 
 def entries_from_mask(
@@ -96,37 +99,54 @@ def entries_from_mask(
                 return None
             plan = native.array(plan.contiguous())
         moved.append(plan)
+    return entries_of_arrays(native.array(mask.contiguous()), native.array(index), *moved)
+
+
+def entries_of_arrays(
+    mask: _Array, index: _Array, plan_own: _Array | None, plan_partner: _Array | None
+) -> tuple[Entries, int] | None:
+    """The same for arrays: float32 mask, all others int64, contiguous; None when a value is out of range."""
     entries = _new_entries(*mask.shape)
-    given = (native.array(mask.contiguous()), native.array(index), *moved)
-    fine = native.core.plan_from_mask(*given, *_arrays(entries))
-    return (entries, mask.shape[0] - 1) if fine else None
+    fine = native.core.plan_from_mask(mask, index, plan_own, plan_partner, *entries)
+    return (_tensors(entries), mask.shape[0] - 1) if fine else None
 
 
 def ratio_kernel(source: torch.Tensor, weight: torch.Tensor, n_inputs: int) -> torch.Tensor:
     """Share of every input in every output, float32 ``[B_out, n_inputs]``; on the CPU."""
-    ratio = torch.empty(source.shape[0], n_inputs, dtype=torch.float32)
+    ratio = np.empty((source.shape[0], n_inputs), np.float32)
     sources, weights = _arrays((source, weight))
-    native.core.plan_ratio(sources, weights, ratio.numpy())
-    return ratio
+    native.core.plan_ratio(sources, weights, ratio)
+    return torch.from_numpy(ratio)
 
 
-def targets_kernel(source: torch.Tensor, weight: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:
-    """The ratio times float32 targets ``[n, K]``; on the CPU.
+def targets_kernel(
+    source: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, num_classes: int | None
+) -> torch.Tensor:
+    """The ratio times float32 targets ``[n, K]``, or int64 class indices ``[n]``; on the CPU.
 
     Few inputs share an output, so this is a sum over those, not a matrix product: the threads of a product
     this small cost more than its arithmetic.
     """
-    mixed = torch.empty(source.shape[0], soft.shape[1], dtype=torch.float32)
-    sources, weights, targets = _arrays((source, weight, soft))
-    native.core.mix_targets(sources, weights, targets, mixed.numpy())
-    return mixed
+    classes = num_classes if targets.ndim == 1 and num_classes else targets.shape[1]
+    mixed = np.empty((source.shape[0], classes), np.float32)
+    sources, weights, given = _arrays((source, weight, targets))
+    mix = native.core.mix_targets if targets.ndim == 2 else native.core.mix_classes
+    mix(sources, weights, given, mixed)
+    return torch.from_numpy(mixed)
 
 
 def _arrays(tensors: tuple[torch.Tensor, ...]) -> Any:
-    return tuple(native.array(tensor.contiguous()) for tensor in tensors)
+    return [native.array(tensor.contiguous()) for tensor in tensors]
 
 
-def _new_entries(outputs: int, height: int, width: int) -> Entries:
+# Small arrays: NumPy makes one in a fraction of the time that torch takes for a tensor.
+
+
+def _new_entries(outputs: int, height: int, width: int) -> tuple[_Array, _Array, _Array]:
     shape = (outputs, height, width, 2)
-    source, block = torch.empty(shape, dtype=torch.int64), torch.empty(shape, dtype=torch.int64)
-    return source, block, torch.empty(shape, dtype=torch.float32)
+    return np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.float32)
+
+
+def _tensors(arrays: tuple[_Array, _Array, _Array]) -> Entries:
+    source, block, weight = arrays
+    return torch.from_numpy(source), torch.from_numpy(block), torch.from_numpy(weight)

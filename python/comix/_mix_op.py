@@ -23,7 +23,7 @@ HAS_OPERATORS = hasattr(torch.library, "custom_op")
 
 def mix_images(images: Tensor, source: Tensor, block: Tensor, weight: Tensor) -> Tensor:
     """Gather and blend blocks; arguments checked by the caller. Records a graph when images require it."""
-    entries = (source, block, weight.detach())
+    entries = (source, block, weight.detach() if weight.requires_grad else weight)
     if HAS_OPERATORS and _traced(images):
         return _mix_operator(images, *entries)  # type: ignore[no-any-return]
     if images.requires_grad and torch.is_grad_enabled():

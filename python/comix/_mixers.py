@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from comix import _checks as checks
-from comix._targets import soft_targets
+from comix._mix_op import mix_images
+from comix._targets import checked_targets
 from comix.losses import dense_cross_entropy
 from comix.mixing import MixPlan
 from comix.saliency import input_saliency, spectral_residual
@@ -95,22 +97,24 @@ class Mixer(abc.ABC):
             TypeError, ValueError: an argument of a wrong type, shape or value; the text names it.
         """
         checks.check_images(images)
-        soft = soft_targets(targets, self.num_classes)
-        if soft.shape[0] != images.shape[0]:
-            checks.fail("targets", f"{images.shape[0]} rows, one per image", str(soft.shape[0]))
-        checks.check_same_device({"images": images, "targets": soft})
+        labels = checked_targets(targets, self.num_classes)
+        if labels.shape[0] != images.shape[0]:
+            checks.fail("targets", f"{images.shape[0]} rows, one per image", str(labels.shape[0]))
+        checks.check_same_device({"images": images, "targets": labels})
         if saliency is not None and model is not None:
             checks.fail("saliency, model", "at most one of the two", "both")
         if saliency is not None:
             checks.check_saliency(saliency, images)
             checks.check_same_device({"images": images, "saliency": saliency})
-            saliency = saliency.detach()
+            saliency = saliency.detach() if saliency.requires_grad else saliency
         elif model is not None:
             saliency = input_saliency(model, images, targets)
         else:
             saliency = spectral_residual(images)
         plan = self._plan_batch(images, saliency)
-        return MixResult(plan.mix(images), plan._mix_soft(soft), plan, saliency)
+        # The plan is made for these images: nothing is left that plan.mix would check.
+        mixed = mix_images(images, plan.source, plan.block, plan.weight)
+        return MixResult(mixed, plan._mix_checked(labels, self.num_classes), plan, saliency)
 
 
 def check_generator(generator: Any) -> torch.Generator | None:
@@ -126,6 +130,14 @@ def check_generator(generator: Any) -> torch.Generator | None:
 def draw_gamma(alpha: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
     """One Gamma variate for each alpha; over their sum they are a Dirichlet variate."""
     return torch._standard_gamma(alpha, generator=generator)
+
+
+def draw_beta(alpha: float, generator: torch.Generator | None) -> float:
+    """One Beta(alpha, alpha) variate: the first share of ``draw_dirichlet(2, alpha, generator)``."""
+    if alpha < 1:
+        return float(draw_dirichlet(2, alpha, generator)[0])
+    own, other = draw_gamma(torch.from_numpy(np.full(2, alpha, np.float64)), generator).tolist()
+    return float(own / (own + other))
 
 
 def draw_dirichlet(n: int, alpha: float, generator: torch.Generator | None) -> torch.Tensor:

@@ -25,12 +25,14 @@ def check_index(value: object, batch: int, device: torch.device) -> torch.Tensor
     if index.device.type != "cpu" and index.device != device:
         checks.fail("index", f"a tensor on {device}, as the images are, or on the CPU", str(index.device))
     checks.check_range(index, "index", 0, batch - 1)
-    index = index.to(torch.int64).contiguous()
+    if index.dtype != torch.int64:
+        index = index.to(torch.int64)
+    index = index.contiguous()
     return index if index.device == device else native.send(index, device)
 
 
-def soft_targets(value: object, num_classes: int | None) -> torch.Tensor:
-    """Targets as float32 ``[n, K]``, from class indices ``[n]`` or soft labels ``[n, K]``."""
+def checked_targets(value: object, num_classes: int | None) -> torch.Tensor:
+    """Targets as float32 ``[n, K]``, or int64 ``[n]``: class indices on the CPU stay what they are."""
     targets = checks.require_tensor(value, "targets")
     if targets.ndim == 1:
         checks.check_dtype(targets, "targets", checks.INDEX_DTYPES)
@@ -38,10 +40,10 @@ def soft_targets(value: object, num_classes: int | None) -> torch.Tensor:
             checks.fail("num_classes", "the number of classes, since targets are class indices", "None")
         checks.check_count(num_classes, "num_classes", 1)
         checks.check_range(targets, "targets", 0, num_classes - 1)
-        if targets.device.type != "cpu":  # nothing that a class out of range could stop
-            return (targets[:, None] == torch.arange(num_classes, device=targets.device)).to(torch.float32)
-        soft = torch.zeros(targets.shape[0], num_classes, dtype=torch.float32, device=targets.device)
-        return soft.scatter_(1, targets.to(torch.int64)[:, None], 1.0)
+        if targets.device.type == "cpu":
+            return targets if targets.dtype == torch.int64 else targets.to(torch.int64)
+        # nothing that a class out of range could stop
+        return (targets[:, None] == torch.arange(num_classes, device=targets.device)).to(torch.float32)
     if targets.ndim != 2 or 0 in targets.shape:
         checks.fail("targets", "shape [B] (class indices) or [B, K] (soft labels)", checks.shape_of(targets))
     if targets.dtype.is_complex:

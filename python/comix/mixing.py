@@ -6,6 +6,8 @@ half weight) both end in a plan, and one kernel mixes images for all of them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from comix import _checks as checks
@@ -13,13 +15,14 @@ from comix import _native as native
 from comix._mix_kernel import (
     entries_from_labels,
     entries_from_mask,
+    entries_of_arrays,
     largest_source,
     ratio_kernel,
     targets_kernel,
 )
 from comix._mix_op import mix_images
 from comix._on_cuda import mixing as on_cuda
-from comix._targets import check_index, soft_targets
+from comix._targets import check_index, checked_targets
 
 _WEIGHT_TOLERANCE = 1e-4  # of a block's weights from a sum of 1: float32 noise passes, mistakes do not
 
@@ -85,6 +88,13 @@ class MixPlan:
         plan.source, plan.block, plan.weight = entries
         plan._needed = (plan.source, _version(plan.source), largest + 1)
         return plan
+
+    @classmethod
+    def _of_arrays(cls, mask: Any, index: Any, plan_own: Any, plan_partner: Any) -> MixPlan:
+        """:meth:`from_mask` of arrays: float32 mask, all others int64, contiguous, of shapes that fit."""
+        given = (mask, index, plan_own, plan_partner)
+        built = entries_of_arrays(*given)
+        return cls._of_checked(*built) if built else cls.from_mask(*map(torch.from_numpy, given))
 
     def _check_values(self) -> None:
         source, block, weight = self.source, self.block, self.weight
@@ -181,7 +191,7 @@ class MixPlan:
         checks.check_dtype(labels, "labels", checks.INDEX_DTYPES)
         if labels.ndim not in (4, 5) or labels.shape[-1] != 2 or 0 in labels.shape:
             checks.fail("labels", "shape [P, m, gh, gw, 2] or [B_out, gh, gw, 2]", checks.shape_of(labels))
-        labels = labels.to(torch.int64)
+        labels = labels if labels.dtype == torch.int64 else labels.to(torch.int64)
         per_partition = 2**31
         if labels.ndim == 5:
             count = labels.shape[1] if n_inputs is None else n_inputs
@@ -236,11 +246,11 @@ class MixPlan:
         """
         checks.check_images(images)
         checks.check_same_device({"plan": self.source, "images": images})
-        height, width = images.shape[2:]
-        if self.grid[0] > height or self.grid[1] > width:
+        (gh, gw), (height, width) = self.source.shape[1:3], images.shape[2:]
+        if gh > height or gw > width:
             checks.fail(
                 "images",
-                f"at least one pixel per block of the {self.grid[0]} x {self.grid[1]} plan",
+                f"at least one pixel per block of the {gh} x {gw} plan",
                 f"{height} x {width} pixels",
             )
         if not torch.compiler.is_compiling():  # compiled functions leave values to the native code
@@ -262,15 +272,15 @@ class MixPlan:
             TypeError: not a tensor, or of a wrong dtype.
             ValueError: wrong shape, class out of range, num_classes missing.
         """
-        return self._mix_soft(soft_targets(targets, num_classes))
+        return self._mix_checked(checked_targets(targets, num_classes), num_classes)
 
-    def _mix_soft(self, soft: torch.Tensor) -> torch.Tensor:
-        """``mix_targets`` of what :func:`soft_targets` returned."""
-        checks.check_same_device({"plan": self.source, "targets": soft})
-        self._check_inputs(soft.shape[0], "targets")
-        if soft.device.type != "cpu":
-            return on_cuda.mix_targets(self.source, self.weight, soft)
-        return targets_kernel(self.source, self.weight, soft)
+    def _mix_checked(self, targets: torch.Tensor, num_classes: int | None) -> torch.Tensor:
+        """``mix_targets`` of what :func:`checked_targets` returned."""
+        checks.check_same_device({"plan": self.source, "targets": targets})
+        self._check_inputs(targets.shape[0], "targets")
+        if targets.device.type != "cpu":
+            return on_cuda.mix_targets(self.source, self.weight, targets)
+        return targets_kernel(self.source, self.weight, targets, num_classes)
 
     def to(self, device: torch.device | str) -> MixPlan:
         """The same plan on another device."""

@@ -402,6 +402,17 @@ TEST_CASE("shares and mixed targets against a matrix of shares") {
         std::vector<float> ratios(share.size(), 7.0F), mixed(at(outputs * classes), 7.0F);
         ratio(maps.view(), inputs, ratios.data());
         mix_targets(maps.view(), inputs, classes, targets.data(), mixed.data());
+        // Class indices: bit for bit what their one-hot rows give.
+        std::vector<float> one_hot(at(inputs * classes), 0.0F), dense(mixed.size(), 7.0F),
+            few(dense);
+        std::vector<std::int64_t> labels;
+        for (std::int64_t i = 0; i < inputs; ++i) {
+            labels.push_back(static_cast<std::int64_t>(random() % classes));
+            one_hot[at(i * classes + labels.back())] = 1;
+        }
+        mix_targets(maps.view(), inputs, classes, one_hot.data(), dense.data());
+        mix_classes(maps.view(), inputs, classes, labels.data(), few.data());
+        CHECK(few == dense);
         for (std::size_t k = 0; k < share.size(); ++k)
             CHECK(static_cast<double>(ratios[k]) == doctest::Approx(share[k]).epsilon(1e-6));
         for (std::int64_t o = 0; o < outputs; ++o) {
