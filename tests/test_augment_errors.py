@@ -190,3 +190,21 @@ def test_numpy_numbers_are_numbers() -> None:
         images, saliency, np.array([1, 0]), 0.5, grid=np.int64(2), n_labels=np.int64(3), mean=mean, std=mean
     )
     assert torch.equal(plain, arrays)
+
+
+def test_comixup_labels_look_at_their_saliency_and_settings() -> None:
+    aug = comix.CoMixup(num_classes=3)
+    with pytest.raises(TypeError, match=r"^saliency: expected dtype float16, .*, got int64"):
+        aug.labels(torch.ones(4, 8, 8, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"^saliency: expected values >= 0, got -1"):
+        aug.labels(-torch.ones(4, 8, 8))
+    for name, value, text in (
+        ("omega", 2.0, r"^compatibility: expected values in 0..inf, got -1"),
+        ("eta", float("inf"), r"^cost: expected finite values, got"),
+        ("sweeps", 0, r"^sweeps: expected an int of at least 1, got 0"),
+        ("beta", -1.0, r"^beta: expected a number of at least 0, got -1"),
+    ):
+        aug = comix.CoMixup(num_classes=3)
+        setattr(aug, name, value)  # after the checks of the constructor
+        with pytest.raises(ValueError, match=text):
+            aug.labels(torch.rand(4, 20, 20))

@@ -128,6 +128,27 @@ def mix_targets_arguments() -> dict[str, Any]:
     return {"source": mix["source"], "weight": mix["weight"], "targets": targets, "mixed": mixed}
 
 
+def mix_classes_arguments() -> dict[str, Any]:
+    return {**mix_targets_arguments(), "targets": np.array([4, 0, 2])}
+
+
+def puzzlemix_moves_arguments() -> dict[str, Any]:
+    mask, saliency = RNG.random((2, P, 2, 3)).astype(np.float32)
+    maps, masks = np.zeros((2, 2 * P, 2, 3), np.float32)
+    return {"mask": mask, "saliency": saliency, "index": np.array([1, 2, 0]), "maps": maps, "masks": masks}
+
+
+def comixup_terms_arguments() -> dict[str, Any]:
+    return {
+        "prior": RNG.random((2, 4)),
+        "saliency": RNG.random((2, 4, 2, 3)),
+        "spots": RNG.integers(0, 9, (2, 4, 2)),
+        "omega": 0.25,
+        "cost": np.zeros((2, 4, 2, 3)),
+        "compatibility": np.zeros((2, 4, 4)),
+    }
+
+
 def pool_saliency_arguments() -> dict[str, Any]:
     saliency = RNG.random((P, 6, 7)).astype(np.float32)
     return {"saliency": saliency, "threads": 2, "pooled": np.zeros((P, 2, 3), np.float32)}
@@ -194,9 +215,12 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
     "plan_from_mask": plan_from_mask_arguments,
     "plan_ratio": plan_ratio_arguments,
     "mix_targets": mix_targets_arguments,
+    "mix_classes": mix_classes_arguments,
     "pool_saliency": pool_saliency_arguments,
     "puzzlemix_energy": puzzlemix_energy_arguments,
+    "puzzlemix_moves": puzzlemix_moves_arguments,
     "salient_spots": salient_spots_arguments,
+    "comixup_terms": comixup_terms_arguments,
     "comixup_labels": comixup_labels_arguments,
     "comixup_objective": comixup_objective_arguments,
 }
@@ -213,9 +237,12 @@ OUTPUTS = {
     "plan_from_mask": ["source", "block", "weight"],
     "plan_ratio": ["ratio"],
     "mix_targets": ["mixed"],
+    "mix_classes": ["mixed"],
     "pool_saliency": ["pooled"],
     "puzzlemix_energy": ["unary", "weight_v", "weight_h"],
+    "puzzlemix_moves": ["maps", "masks"],
     "salient_spots": ["spots"],
+    "comixup_terms": ["cost", "compatibility"],
     "comixup_labels": ["labels"],
     "comixup_objective": ["objective"],
 }
@@ -228,6 +255,8 @@ INDICES = {
     "mix_transpose": {"source": P, "block": 4},
     "plan_ratio": {"source": P},
     "mix_targets": {"source": P},
+    "mix_classes": {"source": P, "targets": 5},
+    "puzzlemix_moves": {"index": P},
     "puzzlemix_energy": {"index": P},
     "comixup_labels": {"init": 4},
     "comixup_objective": {"labels": 4},
@@ -251,11 +280,14 @@ IMAGES = {  # of any dtype, in sizes that other arguments must fit
     ("pool_saliency", "pooled"),
 }
 MAPS = {(n, k) for n in ("transport_plan", "transport_cost") for k in ("saliency", "mask")}  # floats
+MAPS.add(("comixup_terms", "saliency"))
 COUNTS = {  # say how many outputs or inputs there are
     ("comixup_labels", "init"),
     ("comixup_objective", "labels"),
     ("plan_ratio", "ratio"),
     ("mix_targets", "targets"),
+    ("mix_classes", "targets"),
+    ("mix_classes", "mixed"),
 }
 OPTIONAL = {"compatibility", "plan_own", "plan_partner"}
 VERDICTS = {"all_finite", "all_within"}  # on arrays of any shape; tests/test_values.py

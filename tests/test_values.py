@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from comix import MixPlan, _checks, _core
+from comix import _native as native
+from comix._augment_comixup import compatibility_of
 
 LENGTHS = [*range(20), 31, 64, 1000]  # whole groups of lanes, and rests of every length
 FLOATS = ["float32", "float64"]
@@ -160,3 +162,78 @@ def test_block_saliency_in_one_pass_and_in_steps_agree(dtype: torch.dtype, grid:
     torch.testing.assert_close(pooled, stepwise.detach(), rtol=tolerance, atol=0)
     with pytest.raises(ValueError, match=r"^saliency: expected values >= 0, got -1$"):
         comix.pool_saliency(torch.where(torch.arange(23) == 22, -1.0, maps[:1].nan_to_num()), grid)
+
+
+def test_floats_in_place_are_the_memory_itself() -> None:
+    array, tensor = np.arange(6.0).reshape(2, 3), torch.arange(6, dtype=torch.float64)
+    assert native.floats_in_place(array) is array
+    found = native.floats_in_place(tensor)
+    assert found is not None
+    tensor[0] = 7
+    assert found[0] == 7
+    array.flags.writeable = False  # only read
+    assert native.floats_in_place(array) is array
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        1.0,
+        [1.0],
+        np.ones(3, np.float32),
+        np.ones(3, ">f8"),
+        np.ones((2, 3)).T,
+        np.ma.ones(3),
+        np.array([1.0, np.nan]),
+        torch.ones(3),
+        torch.ones(2, 3, dtype=torch.float64).T,
+        torch.ones(3, dtype=torch.float64, requires_grad=True),
+        torch.ones(3, dtype=torch.float64, device="meta"),
+        torch.ones(3, dtype=torch.float64).to_sparse(),
+        torch._neg_view(torch.ones(3, dtype=torch.float64)),
+        torch.tensor([torch.inf], dtype=torch.float64),
+    ],
+    ids=str,
+)
+def test_all_else_is_not_in_place(value: Any) -> None:
+    assert native.floats_in_place(value) is None
+
+
+def test_costs_in_place_and_costs_to_convert_give_the_same() -> None:
+    rng = np.random.default_rng(3)
+    unary, pairwise = rng.integers(0, 9, (2, 3, 4, 5, 3)).astype(np.float64), 1 - np.eye(3)
+    edges = rng.random((2, 3, 3, 5)), rng.random((2, 3, 4, 4))
+    here = comix.grid_cut(unary, pairwise, *edges)
+    other = comix.grid_cut(unary.astype(np.int32), pairwise.astype(np.float32), *edges)
+    for mine, theirs in zip(here, other, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+        assert mine.dtype == theirs.dtype
+    labels = here.labels
+    energy = comix.grid_energy(labels, unary, pairwise, *edges)
+    np.testing.assert_array_equal(energy, here.energy)
+    tensors = comix.grid_cut(*map(torch.from_numpy, (unary, pairwise, *edges)))
+    assert torch.equal(tensors.labels, torch.from_numpy(labels))
+
+
+def test_terms_of_comixup_are_those_of_their_parts() -> None:
+    rng = np.random.default_rng(4)
+    for spots in (rng.integers(0, 25, (2, 5, 2)), np.full((2, 5, 2), 3), rng.integers(0, 25, (2, 1, 2))):
+        n = spots.shape[1]
+        prior, blocks = rng.random((2, n)), rng.random((2, n, 2, 3)).astype(np.float32)
+        cost, matrix = np.zeros(blocks.shape), np.zeros((2, n, n))
+        _core.comixup_terms(prior, blocks, spots, 0.3, cost, matrix)
+        np.testing.assert_array_equal(cost, prior[:, :, None, None] - blocks.astype(np.float64))
+        distance = np.abs(spots[:, :, None] - spots[:, None]).sum(-1).astype(np.float64)
+        expected = compatibility_of(torch.from_numpy(distance), 0.3)
+        np.testing.assert_array_equal(matrix, expected)
+
+
+def test_terms_of_an_energy_are_the_caller_s_own() -> None:
+    given = torch.rand(2, 3, 8, 8), torch.rand(2, 8, 8), torch.tensor([1, 0]), 0.5
+    first = comix.puzzlemix_energy(*given, grid=2)
+    expected = [term.clone() for term in first]
+    for term in first:
+        term.fill_(7.0)
+    for mine, before in zip(comix.puzzlemix_energy(*given, grid=2), expected, strict=True):
+        assert torch.equal(mine, before)

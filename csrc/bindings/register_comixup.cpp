@@ -162,7 +162,7 @@ void salient_spots(const Array<T>& saliency, std::int64_t window_height, std::in
     require_shape<2>(out.shape, {count, 2}, "spots");
     const std::int64_t pixels = height * width;
     const py::gil_scoped_release release;  // only views from here on
-    parallel_for(
+    parallel_for_small(
         count, threads,
         [&] {
             return [&, finder = comixup::SpotFinder<T>()](std::int64_t i) mutable {
@@ -175,9 +175,37 @@ void salient_spots(const Array<T>& saliency, std::int64_t window_height, std::in
         kPixelsPerChunk / pixels);
 }
 
+// What a partition's labelling is about: cost [P, n, gh, gw] = prior [P, n] - saliency, and the
+// compatibility [P, n, n] of spots [P, n, 2].
 template <class T>
-void define_spots(py::module_& module) {
+void comixup_terms(const Array<double>& prior, const Array<T>& saliency,
+                   const Array<std::int64_t>& spots, double omega, Array<double> cost,
+                   Array<double> compatibility) {
+    const auto prior_view = view<double, 2>(prior, "prior");
+    const auto saliency_view = view<T, 4>(saliency, "saliency");
+    const auto spots_view = view<std::int64_t, 3>(spots, "spots");
+    const auto cost_out = output<double, 4>(cost, "cost");
+    const auto matrix_out = output<double, 3>(compatibility, "compatibility");
+    const auto [count, inputs, height, width] = saliency_view.shape;
+    require_shape<2>(prior_view.shape, {count, inputs}, "prior");
+    require_shape<3>(spots_view.shape, {count, inputs, 2}, "spots");
+    require_shape<4>(cost_out.shape, saliency_view.shape, "cost");
+    require_shape<3>(matrix_out.shape, {count, inputs, inputs}, "compatibility");
+    const std::int64_t blocks = height * width;
+    for (std::int64_t i = 0; i < count * inputs; ++i)
+        for (std::int64_t k = i * blocks; k < (i + 1) * blocks; ++k)
+            cost_out.data[k] = prior_view.data[i] - static_cast<double>(saliency_view.data[k]);
+    for (std::int64_t p = 0; p < count; ++p)
+        comixup::compatibility(spots_view.data + p * inputs * 2, inputs, omega,
+                               matrix_out.data + p * inputs * inputs);
+}
+
+template <class T>
+void define(py::module_& module) {
     using py::arg;
+    module.def("comixup_terms", &comixup_terms<T>, arg("prior").noconvert(),
+               arg("saliency").noconvert(), arg("spots").noconvert(), arg("omega"),
+               arg("cost").noconvert(), arg("compatibility").noconvert());
     module.def("salient_spots", &salient_spots<T>, arg("saliency").noconvert(),
                arg("window_height"), arg("window_width"), arg("threads"), arg("spots").noconvert());
 }
@@ -186,8 +214,8 @@ void define_spots(py::module_& module) {
 
 void register_comixup(py::module_& module) {
     using py::arg;
-    define_spots<float>(module);
-    define_spots<double>(module);
+    define<float>(module);
+    define<double>(module);
     module.def("comixup_labels", &comixup_labels, arg("cost").noconvert(),
                arg("compatibility").noconvert(), arg("init").noconvert(), arg("beta"), arg("gamma"),
                arg("tau"), arg("sweeps"), arg("threshold"), arg("resolve_duplicates"),

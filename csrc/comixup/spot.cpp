@@ -1,6 +1,7 @@
 #include "comixup/spot.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace comix::comixup {
 
@@ -31,6 +32,22 @@ Spot SpotFinder<T>::find(const T* map, std::int64_t height, std::int64_t width,
         }
     }
     return best;
+}
+
+void compatibility(const std::int64_t* spots, std::int64_t n, double omega, double* matrix) {
+    std::int64_t sum = 0;
+    for (std::int64_t i = 0; i < n; ++i) {
+        for (std::int64_t j = 0; j < n; ++j) {
+            const std::int64_t distance = std::abs(spots[2 * i] - spots[2 * j]) +
+                                          std::abs(spots[2 * i + 1] - spots[2 * j + 1]);
+            matrix[i * n + j] = static_cast<double>(distance);
+            sum += distance;
+        }
+    }
+    const auto size = static_cast<double>(n), total = static_cast<double>(sum);
+    for (std::int64_t e = 0; sum > 0 && e < n * n; ++e)
+        matrix[e] = omega * (size * matrix[e] / total);
+    for (std::int64_t i = 0; i < n; ++i) matrix[i * n + i] = sum > 0 ? 1 - omega : 1;
 }
 
 template class SpotFinder<float>;

@@ -25,4 +25,8 @@ class SpotFinder {
     std::vector<double> columns_, sums_;  // [width] sums down the window, sums of whole windows
 };
 
+// A = (1 - omega) I + omega n D / sum(D) of the L1 distances D of n spots (row, column); I where
+// all spots are one. matrix [n, n].
+void compatibility(const std::int64_t* spots, std::int64_t n, double omega, double* matrix);
+
 }  // namespace comix::comixup

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 
 from comix import _checks as checks
 from comix import _native as native
+from comix._mix_kernel import entries_from_labels
 from comix._mixers import Mixer, check_generator, draw_dirichlet, draw_gamma
 from comix._on_cuda import comixup as on_cuda
-from comix.comixup import THRESHOLDS, comixup_labels
+from comix._pooling import pool_array
+from comix.comixup import THRESHOLDS, comixup_labels, labels_of_arrays
 from comix.mixing import MixPlan
 from comix.saliency import pool_saliency
 
 _WINDOW = 8  # pixels per side of the window that locates an image's salient spot
 _PRIOR_EPS = 1e-8
+
+_Array = np.ndarray[Any, Any]
+_SolvePart = Callable[[int, int, int], torch.Tensor]  # labels of inputs begin..end, n per partition
 
 
 def salient_distance(saliency: torch.Tensor) -> torch.Tensor:
@@ -27,22 +35,27 @@ def salient_distance(saliency: torch.Tensor) -> torch.Tensor:
         float64 ``[..., n, n]``. The window is 8 x 8, stride 1, the first of equals; smaller in small images.
     """
     native.require_device(saliency, "saliency")
-    height, width = saliency.shape[-2:]
-    window = (min(_WINDOW, height), min(_WINDOW, width))
     if saliency.device.type != "cpu":
-        return on_cuda.salient_distance(saliency, window)
+        height, width = saliency.shape[-2:]
+        return on_cuda.salient_distance(saliency, (min(_WINDOW, height), min(_WINDOW, width)))
+    spots = _spots(saliency)
+    apart = np.abs(spots[..., :, None, :] - spots[..., None, :, :])
+    return torch.from_numpy((apart[..., 0] + apart[..., 1]).astype(np.float64))
+
+
+def _spots(saliency: torch.Tensor) -> _Array:
+    """Row and column of the most salient window of each map ``[..., H, W]``: int64 ``[..., 2]``."""
+    height, width = saliency.shape[-2:]
     maps = saliency if saliency.dtype in (torch.float32, torch.float64) else saliency.to(torch.float32)
     spots = np.empty((*saliency.shape[:-2], 2), np.int64)
     native.core.salient_spots(
-        native.array(maps.reshape(-1, height, width).contiguous()),
-        *window,
+        native.array(maps.contiguous()).reshape(-1, height, width),
+        min(_WINDOW, height),
+        min(_WINDOW, width),
         native.threads(),
         spots.reshape(-1, 2),
     )
-    # Small arrays: NumPy's calls cost a fraction of torch's.
-    y, x = spots[..., 0].astype(np.float64), spots[..., 1].astype(np.float64)
-    rows, columns = y[..., :, None] - y[..., None, :], x[..., :, None] - x[..., None, :]
-    return torch.from_numpy(np.abs(rows) + np.abs(columns))
+    return spots
 
 
 def compatibility_of(distance: torch.Tensor, omega: float) -> torch.Tensor:
@@ -157,18 +170,21 @@ class CoMixup(Mixer):
         """
         shape = (self.restarts, n, *grid)
         shares, starts = [], []
-        alphas = torch.full((n,), self.alpha, dtype=torch.float64)
+        alphas = torch.from_numpy(np.full(n, self.alpha, np.float64))
         plain = self.alpha >= 1  # then all partitions are normalised at once, below
         for _ in range(partitions):
-            shares.append(
+            drawn = (
                 draw_gamma(alphas, self.generator) if plain else draw_dirichlet(n, self.alpha, self.generator)
             )
-            starts.append(torch.randint(0, n, shape, generator=self.generator))
-        share = torch.stack(shares)
+            shares.append(drawn.numpy())
+            starts.append(torch.randint(0, n, shape, generator=self.generator).numpy())
+        # Small arrays: NumPy's calls cost a fraction of torch's.
+        share = np.concatenate(shares).reshape(partitions, n)
         if plain:
-            share /= share.sum(1, keepdim=True)
-        prior = -self.eta / (grid[0] * grid[1]) * np.log(share.numpy() + _PRIOR_EPS)
-        return torch.from_numpy(prior), torch.stack(starts)
+            share = share / torch.from_numpy(share).sum(1, keepdim=True).numpy()
+        prior = -self.eta / (grid[0] * grid[1]) * np.log(share + _PRIOR_EPS)
+        init = np.concatenate(starts).reshape(partitions, *shape)
+        return torch.from_numpy(prior), torch.from_numpy(init)
 
     def labels(self, saliency: torch.Tensor) -> torch.Tensor:
         """Label the blocks of every output with inputs of the batch; draws from the generator.
@@ -179,32 +195,60 @@ class CoMixup(Mixer):
         Returns:
             int64 ``[B, gh, gw, 2]``, counting inputs of the whole batch.
         """
-        gh, gw = checks.grid_pair(self.grid, saliency.shape[1], saliency.shape[2])
-        blocks = pool_saliency(saliency, (gh, gw)).to(torch.float64)  # [B, gh, gw]
+        grid = checks.grid_pair(self.grid, saliency.shape[1], saliency.shape[2])
+        solver = self._solver_on_cpu if saliency.device.type == "cpu" else self._solver_on_cuda
+        solve_part = solver(saliency, grid)
         batch = saliency.shape[0]
         whole = batch // self.partition * self.partition
-        results = []
-        for begin, end, n in ((0, whole, self.partition), (whole, batch, batch - whole)):
-            if begin == end:
-                continue
-            part = blocks[begin:end].view(-1, n, gh, gw)
-            maps = saliency[begin:end].reshape(-1, n, *saliency.shape[1:])
-            distance = salient_distance(maps)
-            drawn = self.draw(part.shape[0], n, (gh, gw))
-            prior, init = (native.send(numbers, saliency.device) for numbers in drawn)
-            labels = comixup_labels(
-                prior[:, :, None, None] - part,
-                compatibility=compatibility_of(distance, self.omega),
-                init=init,
-                beta=self.beta,
-                gamma=self.gamma,
-                tau=self.tau,
-                sweeps=self.sweeps,
-                threshold=self.threshold,
-            )
-            labels += torch.arange(begin, end, n, device=labels.device).view(-1, 1, 1, 1, 1)
-            results.append(labels.flatten(0, 1))
+        results = [
+            solve_part(begin, end, n)
+            for begin, end, n in ((0, whole, self.partition), (whole, batch, batch - whole))
+            if begin != end
+        ]
         return results[0] if len(results) == 1 else torch.cat(results)
 
+    def _solver_on_cpu(self, saliency: torch.Tensor, grid: tuple[int, int]) -> _SolvePart:
+        checks.check_saliency(saliency)
+        blocks = pool_array(saliency, *grid)
+        if blocks is None:
+            blocks = native.array(pool_saliency(saliency, grid))
+        spots = _spots(saliency)
+
+        def solve_part(begin: int, end: int, n: int) -> torch.Tensor:
+            prior, init = self.draw((end - begin) // n, n, grid)
+            part = blocks[begin:end].reshape(-1, n, *grid)
+            cost, matrix = np.empty(part.shape), np.empty((len(part), n, n))
+            places = spots[begin:end].reshape(-1, n, 2)
+            native.core.comixup_terms(native.array(prior), part, places, self.omega, cost, matrix)
+            labels = labels_of_arrays(cost, matrix, native.array(init), **self._settings())
+            labels += np.arange(begin, end, n).reshape(-1, 1, 1, 1, 1)
+            return torch.from_numpy(labels.reshape(end - begin, *grid, 2))
+
+        return solve_part
+
+    def _solver_on_cuda(self, saliency: torch.Tensor, grid: tuple[int, int]) -> _SolvePart:
+        blocks = pool_saliency(saliency, grid).to(torch.float64)  # [B, gh, gw]
+
+        def solve_part(begin: int, end: int, n: int) -> torch.Tensor:
+            distance = salient_distance(saliency[begin:end].reshape(-1, n, *saliency.shape[1:]))
+            drawn = self.draw((end - begin) // n, n, grid)
+            prior, init = (native.send(numbers, saliency.device) for numbers in drawn)
+            labels = comixup_labels(
+                prior[:, :, None, None] - blocks[begin:end].view(-1, n, *grid),
+                compatibility=compatibility_of(distance, self.omega),
+                init=init,
+                **self._settings(),
+            )
+            labels += torch.arange(begin, end, n, device=labels.device).view(-1, 1, 1, 1, 1)
+            return labels.flatten(0, 1)
+
+        return solve_part
+
+    def _settings(self) -> dict[str, Any]:
+        names = ("beta", "gamma", "tau", "sweeps", "threshold")
+        return {name: getattr(self, name) for name in names}
+
     def _plan_batch(self, images: torch.Tensor, saliency: torch.Tensor) -> MixPlan:
-        return MixPlan.from_labels(self.labels(saliency))
+        labels = self.labels(saliency)
+        built = entries_from_labels(labels, len(labels))
+        return MixPlan._of_checked(*built) if built else MixPlan.from_labels(labels)

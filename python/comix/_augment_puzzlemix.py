@@ -10,7 +10,8 @@ import torch
 
 from comix import _checks as checks
 from comix import _native as native
-from comix._mixers import Mixer, check_generator, draw_dirichlet
+from comix._mix_kernel import entries_of_arrays
+from comix._mixers import Mixer, check_generator, draw_beta
 from comix.mixing import MixPlan
 from comix.puzzlemix import mask_and_terms
 from comix.saliency import pool_saliency
@@ -116,7 +117,7 @@ class PuzzleMix(Mixer):
             checks.fail("grid_choices", expected, repr(self.grid_choices))
         grid = fitting[int(torch.randint(0, len(fitting), (), generator=self.generator))]
         index = torch.randperm(batch, generator=self.generator)
-        lam = 1.0 if self.alpha == 0 else float(draw_dirichlet(2, self.alpha, self.generator)[0])
+        lam = 1.0 if self.alpha == 0 else draw_beta(self.alpha, self.generator)
         return grid, index, lam
 
     def plan(
@@ -143,38 +144,40 @@ class PuzzleMix(Mixer):
         mask, terms = mask_and_terms(images, saliency, index, lam, grid=grid, method="auto", **self._energy)
         blocks, index = terms.blocks, terms.partner
         if not self.transport:
-            return MixPlan.from_mask(mask, index)
+            return MixPlan.from_mask(torch.as_tensor(mask), index)
         height, width = saliency.shape[1:]
         fine = [self._refinement(n // g) for n, g in zip((height, width), mask.shape[1:], strict=True)]
         if fine != [1, 1]:
             batch, gh, gw = mask.shape
-            mask = mask[:, :, None, :, None].expand(batch, gh, fine[0], gw, fine[1])
-            mask = mask.reshape(batch, gh * fine[0], gw * fine[1])
-            blocks = pool_saliency(saliency, (mask.shape[1], mask.shape[2]))
+            spread = torch.as_tensor(mask)[:, :, None, :, None].expand(batch, gh, fine[0], gw, fine[1])
+            spread = spread.reshape(batch, gh * fine[0], gw * fine[1])
+            blocks = pool_saliency(saliency, (spread.shape[1], spread.shape[2]))
+            on_cpu = isinstance(mask, np.ndarray)
+            mask, blocks = (native.array(t) if on_cpu else t for t in (spread, blocks))
         own, partner = self._moves(blocks, mask, index)
+        if isinstance(mask, np.ndarray):
+            if built := entries_of_arrays(mask, native.array(index), own, partner):
+                return MixPlan._of_checked(*built)
+            mask, own, partner = map(torch.from_numpy, (mask, own, partner))
         return MixPlan.from_mask(mask, index, own, partner)
 
     def _refinement(self, block: int) -> int:
         """Blocks that move per mask block, along one axis of mask blocks of this many pixels."""
         return 1 if self.transport_size is None else max(1, block // self.transport_size)
 
-    def _moves(
-        self, blocks: torch.Tensor, mask: torch.Tensor, index: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _moves(self, blocks: Any, mask: Any, index: torch.Tensor) -> tuple[Any, Any]:
         """Transport plans of own images and partners, solved as one batch of problems."""
-        if mask.device.type == "cpu":
-            # NumPy builds it: torch hands indexing and conversions of this size to threads, which costs more
-            # than the work.
-            saliency, shown = native.array(blocks).astype(np.float64), native.array(mask)
-            saliencies = np.concatenate((saliency, saliency[np.asarray(index)]))
-            masks = np.concatenate((shown, 1 - shown)).astype(np.float64)
-            plans = torch.from_numpy(transport_plan(saliencies, masks, eps=self.transport_eps))
+        maps: Any
+        shown: Any
+        if isinstance(mask, np.ndarray):
+            shape = (2 * len(mask), *mask.shape[1:])
+            maps, shown = np.empty(shape, blocks.dtype), np.empty(shape, np.float32)
+            native.core.puzzlemix_moves(mask, blocks, native.array(index), maps, shown)
         else:
             partners = index.clamp(0, len(mask) - 1)  # values on the device are not checked
             maps = torch.cat((blocks, blocks[partners])).to(torch.float64)
-            plans = transport_plan(
-                maps, torch.cat((mask, 1 - mask)).to(torch.float64), eps=self.transport_eps
-            )
+            shown = torch.cat((mask, 1 - mask)).to(torch.float64)
+        plans = transport_plan(maps, shown, eps=self.transport_eps)
         return plans[: len(mask)], plans[len(mask) :]
 
     def _plan_batch(self, images: torch.Tensor, saliency: torch.Tensor) -> MixPlan:

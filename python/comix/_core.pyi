@@ -53,9 +53,24 @@ def puzzlemix_energy(
     weight_v: _Float,
     weight_h: _Float,
 ) -> bool: ...
+def puzzlemix_moves(
+    mask: NDArray[np.float32],
+    saliency: NDArray[Any],
+    index: _Index,
+    maps: NDArray[Any],
+    masks: NDArray[np.float32],
+) -> None: ...
 def pool_saliency(saliency: NDArray[Any], threads: int, pooled: NDArray[Any]) -> bool: ...
 def salient_spots(
     saliency: NDArray[Any], window_height: int, window_width: int, threads: int, spots: _Index
+) -> None: ...
+def comixup_terms(
+    prior: _Float,
+    saliency: NDArray[Any],
+    spots: _Index,
+    omega: float,
+    cost: _Float,
+    compatibility: _Float,
 ) -> None: ...
 def comixup_labels(
     cost: _Float,
@@ -111,6 +126,9 @@ def mix_targets(
     weight: NDArray[np.float32],
     targets: NDArray[np.float32],
     mixed: NDArray[np.float32],
+) -> None: ...
+def mix_classes(
+    source: _Index, weight: NDArray[np.float32], targets: _Index, mixed: NDArray[np.float32]
 ) -> None: ...
 def mix(
     source: _Index,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,12 +17,17 @@ def pool_in_one_pass(saliency: Tensor, rows: int, columns: int) -> Tensor | None
 
     None off the CPU, where a gradient is wanted, and when there are values below 0.
     """
+    pooled = pool_array(saliency, rows, columns)
+    return None if pooled is None else torch.from_numpy(pooled)
+
+
+def pool_array(saliency: Tensor, rows: int, columns: int) -> np.ndarray[Any, Any] | None:
+    """:func:`pool_in_one_pass` for those who work on in NumPy."""
     if saliency.device.type != "cpu" or (saliency.requires_grad and torch.is_grad_enabled()):
         return None
-    values = _computed_in(saliency).contiguous()
-    pooled = torch.empty(values.shape[0], rows, columns, dtype=values.dtype)
-    fine = native.core.pool_saliency(native.array(values), native.threads(), pooled.numpy())
-    return pooled if fine else None
+    values = native.array(_computed_in(saliency).contiguous())
+    pooled = np.empty((values.shape[0], rows, columns), values.dtype)
+    return pooled if native.core.pool_saliency(values, native.threads(), pooled) else None
 
 
 def pool_elsewhere(saliency: Tensor, rows: int, columns: int) -> Tensor:
@@ -45,7 +53,7 @@ def pool_in_steps(saliency: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def _computed_in(saliency: Tensor) -> Tensor:
-    return saliency if saliency.dtype == torch.float64 else saliency.float()
+    return saliency if saliency.dtype in (torch.float32, torch.float64) else saliency.float()
 
 
 def _block_mean(values: Tensor, blocks: int) -> Tensor:  # [B, n, M] -> [B, blocks, M]

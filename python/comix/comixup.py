@@ -11,6 +11,9 @@ gamma' = gamma / blocks, tau' = tau * blocks. Kim, Choo, Jeong & Song, "Co-Mixup
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
+import numpy as np
 import torch
 
 from comix import _checks as checks
@@ -20,6 +23,8 @@ from comix.gridcut import METHODS
 
 THRESHOLDS = ("hard", "soft", "hard_official")
 SELECTIONS = ("best", "last")
+
+_Array = np.ndarray[Any, Any]
 
 
 def _cost(cost: torch.Tensor, compatibility: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -168,23 +173,54 @@ def comixup_labels(
             select=select,
             method=method,
         )
-    partitions, _, m, height, width = starts.shape
-    labels = torch.empty(partitions, m, height, width, 2, dtype=torch.int64)
-    native.core.comixup_labels(
-        native.array(cost),
-        None if matrix is None else native.array(matrix),
-        native.array(starts),
-        beta,
-        gamma,
-        tau,
-        sweeps,
-        threshold,
-        bool(resolve_duplicates),
-        select,
-        method,
-        native.threads(),
-        labels.numpy(),
-    )
+    settings = _Settings(beta, gamma, tau, sweeps, threshold, bool(resolve_duplicates), select, method)
+    given = None if matrix is None else native.array(matrix)
+    return torch.from_numpy(_label(native.array(cost), given, native.array(starts), settings))
+
+
+def labels_of_arrays(
+    cost: _Array,
+    compatibility: _Array,
+    init: _Array,
+    *,
+    beta: float,
+    gamma: float,
+    tau: float,
+    sweeps: int,
+    threshold: str,
+) -> _Array:
+    """:func:`comixup_labels` of arrays that the caller has made, of the right kind and shape.
+
+    Only what may still be wrong is checked: the numbers, and the values of costs and compatibility.
+    """
+    beta, gamma, tau = _numbers(beta, gamma, tau, threshold)
+    if not native.core.all_finite(cost):
+        checks.check_finite(torch.from_numpy(cost), "cost")
+    if not native.core.all_within(compatibility, 0.0, float("inf")):
+        checks.check_finite(torch.from_numpy(compatibility), "compatibility")
+        checks.check_range(torch.from_numpy(compatibility), "compatibility", 0, float("inf"))
+    sweeps = min(checks.check_count(sweeps, "sweeps", 1), 2**31 - 1)
+    settings = _Settings(beta, gamma, tau, sweeps, threshold, True, "best", "auto")
+    return _label(cost, compatibility, init, settings)
+
+
+class _Settings(NamedTuple):
+    """What the native code wants to know beside the arrays, in its order."""
+
+    beta: float
+    gamma: float
+    tau: float
+    sweeps: int
+    threshold: str
+    resolve_duplicates: bool
+    select: str
+    method: str
+
+
+def _label(cost: _Array, compatibility: _Array | None, init: _Array, settings: _Settings) -> _Array:
+    partitions, _, m, height, width = init.shape
+    labels = np.empty((partitions, m, height, width, 2), np.int64)
+    native.core.comixup_labels(cost, compatibility, init, *settings, native.threads(), labels)
     return labels
 
 

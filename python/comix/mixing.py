@@ -6,8 +6,6 @@ half weight) both end in a plan, and one kernel mixes images for all of them.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from comix import _checks as checks
@@ -15,7 +13,6 @@ from comix import _native as native
 from comix._mix_kernel import (
     entries_from_labels,
     entries_from_mask,
-    entries_of_arrays,
     largest_source,
     ratio_kernel,
     targets_kernel,
@@ -88,13 +85,6 @@ class MixPlan:
         plan.source, plan.block, plan.weight = entries
         plan._needed = (plan.source, _version(plan.source), largest + 1)
         return plan
-
-    @classmethod
-    def _of_arrays(cls, mask: Any, index: Any, plan_own: Any, plan_partner: Any) -> MixPlan:
-        """:meth:`from_mask` of arrays: float32 mask, all others int64, contiguous, of shapes that fit."""
-        given = (mask, index, plan_own, plan_partner)
-        built = entries_of_arrays(*given)
-        return cls._of_checked(*built) if built else cls.from_mask(*map(torch.from_numpy, given))
 
     def _check_values(self) -> None:
         source, block, weight = self.source, self.block, self.weight

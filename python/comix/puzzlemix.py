@@ -73,7 +73,7 @@ def puzzlemix_energy(
         >>> comix.puzzlemix_energy(images, saliency, torch.tensor([1, 0]), 0.5, grid=2).unary.shape
         torch.Size([2, 2, 2, 3])
     """
-    return puzzle_terms(
+    terms = puzzle_terms(
         images,
         saliency,
         index,
@@ -86,7 +86,15 @@ def puzzlemix_energy(
         neigh_size=neigh_size,
         mean=mean,
         std=std,
-    ).energy
+    )
+    return GridEnergy(*map(_tensor, terms.energy))
+
+
+def _tensor(term: Any) -> torch.Tensor:
+    if isinstance(term, torch.Tensor):
+        return term
+    # An empty array (no edges) has strides of its own.
+    return torch.from_numpy(term) if term.size else torch.empty(term.shape, dtype=torch.float64)
 
 
 def puzzlemix_mask(
@@ -136,7 +144,7 @@ def puzzlemix_mask(
         >>> comix.puzzlemix_mask(images, saliency, torch.tensor([1, 0]), 0.5, grid=2).shape
         torch.Size([2, 2, 2])
     """
-    return mask_and_terms(
+    mask, _ = mask_and_terms(
         images,
         saliency,
         index,
@@ -150,7 +158,8 @@ def puzzlemix_mask(
         mean=mean,
         std=std,
         method=method,
-    )[0]
+    )
+    return torch.as_tensor(mask)
 
 
 def mask_and_terms(
@@ -161,13 +170,13 @@ def mask_and_terms(
     *,
     method: str,
     **settings: Any,
-) -> tuple[torch.Tensor, PuzzleTerms]:
-    """:func:`puzzlemix_mask`, all its settings given, and what it was made from."""
+) -> tuple[Any, PuzzleTerms]:
+    """:func:`puzzlemix_mask`, all its settings given, and what it was made from: arrays on the CPU."""
     checks.check_option(method, "method", METHODS)
     terms = puzzle_terms(images, saliency, index, lam, **settings)
-    labels: torch.Tensor = grid_cut(*terms.energy, method=method).labels
+    labels = grid_cut(*terms.energy, method=method).labels
     last = terms.energy.pairwise.shape[0] - 1
-    if labels.device.type == "cpu":
+    if isinstance(labels, np.ndarray):
         weight = (1 - np.arange(last + 1) / last).astype(np.float32)  # of the own image, per label
-        return torch.from_numpy(weight[labels.numpy()]), terms
+        return weight[labels], terms
     return (1 - labels / torch.full_like(labels, last, dtype=torch.float64)).to(torch.float32), terms
