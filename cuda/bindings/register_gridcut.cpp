@@ -9,6 +9,16 @@ namespace {
 namespace py = pybind11;
 using gridcut::Batch;
 
+gridcut::Method method_of(const std::string& name) {
+    using gridcut::Method;
+    if (name == "expansion") return Method::expansion;
+    if (name == "swap") return Method::swap;
+    if (name == "exact") return Method::exact;
+    require(name == "auto",
+            "method: expected one of 'expansion', 'swap', 'exact', 'auto', got '" + name + "'");
+    return Method::automatic;
+}
+
 // Checks everything that the kernels rely on, values apart.
 Batch batch_of(std::int64_t problems, std::int64_t height, std::int64_t width, std::int64_t labels,
                Address unary, Address pairwise, Address weight_v, double uniform_v,
@@ -48,15 +58,13 @@ void grid_cut(Address unary, Address pairwise, Address weight_v, double uniform_
               Address stream) {
     const Batch batch = batch_of(problems, height, width, n_labels, unary, pairwise, weight_v,
                                  uniform_v, weight_h, uniform_h);
-    require(method == "expansion" || method == "exact" || method == "auto",
-            "method: expected 'expansion', 'exact' or 'auto' on CUDA, got '" + method +
-                "'; 'swap' runs on the CPU");
     require(max_sweeps >= 0 && max_sweeps < std::int64_t{1} << 31,
             "max_sweeps: expected 0..2^31-1, got " + std::to_string(max_sweeps));
-    const gridcut::CutSettings settings{method != "expansion", static_cast<int>(max_sweeps)};
+    const gridcut::CutSettings settings{method_of(method), static_cast<int>(max_sweeps)};
     const std::int64_t sites = problems * height * width;
     const auto* start = device_memory<const std::int64_t>(init, 0, "init");
-    const bool spills = gridcut::grid_cut_scratch_bytes(problems, batch.height, batch.width) > 0;
+    const bool spills = gridcut::grid_cut_scratch_bytes(problems, batch.height, batch.width,
+                                                        batch.labels, settings.method) > 0;
     auto* memory = device_memory<double>(scratch, spills, "scratch");
     auto* result = device_memory<std::int64_t>(labels, sites, "labels");
     auto* proven = device_memory<std::uint8_t>(optimal, problems, "optimal");
@@ -64,9 +72,10 @@ void grid_cut(Address unary, Address pairwise, Address weight_v, double uniform_
     gridcut::grid_cut(stream_of(device, stream), batch, settings, start, memory, result, proven);
 }
 
-std::int64_t grid_cut_scratch(std::int64_t problems, std::int64_t height, std::int64_t width) {
-    return gridcut::grid_cut_scratch_bytes(problems, small(height, "height"),
-                                           small(width, "width"));
+std::int64_t grid_cut_scratch(std::int64_t problems, std::int64_t height, std::int64_t width,
+                              std::int64_t n_labels, const std::string& method) {
+    return gridcut::grid_cut_scratch_bytes(problems, small(height, "height"), small(width, "width"),
+                                           small(n_labels, "labels"), method_of(method));
 }
 
 }  // namespace
@@ -78,7 +87,7 @@ void register_gridcut(py::module_& module) {
                arg("width"), arg("n_labels"), arg("method"), arg("init"), arg("max_sweeps"),
                arg("scratch"), arg("labels"), arg("optimal"), arg("device"), arg("stream"));
     module.def("grid_cut_scratch", &grid_cut_scratch, py::kw_only(), arg("problems"), arg("height"),
-               arg("width"));
+               arg("width"), arg("n_labels"), arg("method"));
     module.def("grid_energy", &grid_energy, py::kw_only(), arg("labels"), arg("unary"),
                arg("pairwise"), arg("weight_v"), arg("uniform_v"), arg("weight_h"),
                arg("uniform_h"), arg("problems"), arg("height"), arg("width"), arg("n_labels"),

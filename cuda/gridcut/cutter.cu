@@ -4,7 +4,9 @@
 
 #include "base/errors.hpp"
 #include "cuda/base/launch.cuh"
+#include "cuda/gridcut/frontier.hpp"
 #include "cuda/gridcut/gridcut.hpp"
+#include "cuda/gridcut/swap.hpp"
 
 namespace comix::cuda::gridcut {
 
@@ -23,18 +25,51 @@ struct CutBatch {
     std::int64_t space_bytes;  // of one problem
 };
 
+template <class Team>
+__device__ void* memory_of(Team& team, const CutBatch& batch, std::int64_t problem) {
+    if (batch.scratch) return batch.scratch + problem * batch.space_bytes;
+    return team.template shared<double>(static_cast<std::size_t>(batch.space_bytes / 8));
+}
+
 template <class Team, bool kNarrow, int kBlocks>
 __global__ void __launch_bounds__(Team::size(), kBlocks)
     cut_kernel(const CutBatch batch, std::size_t bytes) {
     const std::int64_t sites = batch.grids.sites();
     for_each_problem<Team>(batch.grids.problems, bytes, [&](Team& team, std::int64_t i) {
-        void* const memory =
-            batch.scratch
-                ? static_cast<void*>(batch.scratch + i * batch.space_bytes)
-                : team.template shared<double>(static_cast<std::size_t>(batch.space_bytes / 8));
-        grid_cut<kNarrow>(team, batch.grids[i], batch.settings.exact, batch.settings.max_sweeps,
-                          batch.init ? batch.init + i * sites : nullptr, memory,
-                          batch.labels + i * sites, batch.optimal + i);
+        grid_cut<kNarrow>(team, batch.grids[i], batch.settings.method != Method::expansion,
+                          batch.settings.max_sweeps, batch.init ? batch.init + i * sites : nullptr,
+                          memory_of(team, batch, i), batch.labels + i * sites, batch.optimal + i);
+    });
+}
+
+// A kernel of its own: it needs more registers than the others.
+template <class Team, bool kNarrow, int kBlocks>
+__global__ void __launch_bounds__(Team::size(), kBlocks)
+    swap_kernel(const CutBatch batch, std::size_t bytes) {
+    const std::int64_t sites = batch.grids.sites();
+    for_each_problem<Team>(batch.grids.problems, bytes, [&](Team& team, std::int64_t i) {
+        std::int64_t* const labels = batch.labels + i * sites;
+        const bool improve = batch.settings.method == Method::automatic;
+        if (improve && team.uniform(batch.optimal[i]) != 0) return;
+        const std::int64_t* const init = improve      ? labels
+                                         : batch.init ? batch.init + i * sites
+                                                      : nullptr;
+        grid_swap<kNarrow>(team, batch.grids[i], batch.settings.max_sweeps, init,
+                           memory_of(team, batch, i), labels, batch.optimal + i);
+    });
+}
+
+using FrontierTeam = BlockTeam<256>;
+
+// The memory of a problem belongs to its block, which solves one after the other.
+__global__ void __launch_bounds__(FrontierTeam::size(), 2)
+    frontier_kernel(const CutBatch batch, std::int64_t cutter_bytes, std::int64_t states) {
+    const Batch& grids = batch.grids;
+    for_each_problem<FrontierTeam>(grids.problems, 0, [&](FrontierTeam& team, std::int64_t i) {
+        const FrontierSpace space =
+            FrontierSpace::at(batch.scratch + blockIdx.x * batch.space_bytes, cutter_bytes,
+                              grids.height, grids.width, states, FrontierTeam::size());
+        grid_frontier(team, grids[i], space, batch.labels + i * grids.sites(), batch.optimal + i);
     });
 }
 
@@ -43,17 +78,61 @@ int threads_for(int height, int width) {
     return height * width <= kFewSites ? 64 : 128;
 }
 
-std::int64_t space_bytes(int height, int width) {
+std::int64_t aligned(std::int64_t bytes) {
+    return (bytes + 15) / 16 * 16;
+}
+
+// Of one problem; counted: as CutterSpace::bytes.
+std::int64_t space_bytes(int height, int width, int counted) {
     return static_cast<std::int64_t>(
-        team_bytes(CutterSpace::bytes(height, width, threads_for(height, width))));
+        team_bytes(CutterSpace::bytes(height, width, threads_for(height, width), counted)));
+}
+
+int counted_labels(Method method, int labels) {
+    return method == Method::swap || method == Method::automatic ? labels : 0;
 }
 
 // kBlocks: on a multiprocessor at once, at least; registers are shared out so.
 template <class Team, bool kNarrow, int kBlocks>
-void launch_cut(const Stream& stream, const CutBatch& batch) {
+void launch_cut(const Stream& stream, const CutBatch& batch, bool swap) {
     const auto bytes = static_cast<std::size_t>(batch.scratch ? 0 : batch.space_bytes);
-    launch(stream, "grid_cut", cut_kernel<Team, kNarrow, kBlocks>,
+    launch(stream, "grid_cut",
+           swap ? swap_kernel<Team, kNarrow, kBlocks> : cut_kernel<Team, kNarrow, kBlocks>,
            blocks_for(batch.grids.problems, 1), Team::size(), bytes, batch, bytes);
+}
+
+void launch_cut(const Stream& stream, const CutBatch& batch, bool swap) {
+    switch (threads_for(batch.grids.height, batch.grids.width)) {
+        case 32:
+            return launch_cut<WarpTeam, true, 8>(stream, batch, swap);
+        case 64:
+            return launch_cut<BlockTeam<64>, false, 8>(stream, batch, swap);
+        default:
+            return launch_cut<BlockTeam<128>, false, 4>(stream, batch, swap);
+    }
+}
+
+FrontierPlan plan_for(int height, int width, int labels, Method method) {
+    return FrontierPlan::of(height, width, labels, method, FrontierTeam::size());
+}
+
+// Frontier programmes at once, so that they share kMostScratch.
+std::int64_t frontier_blocks(std::int64_t problems, const FrontierPlan& plan) {
+    constexpr std::int64_t kMostScratch = std::int64_t{1} << 26;
+    const std::int64_t fit = kMostScratch / aligned(plan.bytes);
+    return fit < 1 ? 1 : fit < problems ? fit : problems;
+}
+
+void launch_frontier(const Stream& stream, CutBatch batch, void* scratch,
+                     const FrontierPlan& plan) {
+    const Batch& grids = batch.grids;
+    batch.scratch = static_cast<unsigned char*>(scratch);
+    batch.space_bytes = aligned(plan.bytes);
+    const auto cutter_bytes = static_cast<std::int64_t>(
+        CutterSpace::bytes(grids.height, grids.width, FrontierTeam::size(), 0).total());
+    launch(stream, "grid_cut", frontier_kernel,
+           static_cast<unsigned>(frontier_blocks(grids.problems, plan)), FrontierTeam::size(), 0,
+           batch, cutter_bytes, static_cast<std::int64_t>(plan.states));
 }
 
 }  // namespace
@@ -67,25 +146,32 @@ void grid_cut(const Stream& stream, const Batch& grids, const CutSettings& setti
     require(grids.labels <= kMostLabels, "unary: expected at most " + std::to_string(kMostLabels) +
                                              " labels on CUDA, got " +
                                              std::to_string(grids.labels));
-    const std::int64_t bytes = space_bytes(grids.height, grids.width);
+    const std::int64_t bytes =
+        space_bytes(grids.height, grids.width, counted_labels(settings.method, grids.labels));
     const CutBatch batch{
         grids,  settings, init,
         labels, optimal,  bytes <= kMostShared ? nullptr : static_cast<unsigned char*>(scratch),
         bytes};
-    switch (threads_for(grids.height, grids.width)) {
-        case 32:
-            return launch_cut<WarpTeam, true, 8>(stream, batch);
-        case 64:
-            return launch_cut<BlockTeam<64>, false, 8>(stream, batch);
-        default:
-            return launch_cut<BlockTeam<128>, false, 4>(stream, batch);
-    }
+    if (settings.method != Method::swap) launch_cut(stream, batch, false);
+    // What is not proven by then: an optimum by force, or a better labelling.
+    const FrontierPlan plan = plan_for(grids.height, grids.width, grids.labels, settings.method);
+    if (plan.bytes > 0) return launch_frontier(stream, batch, scratch, plan);
+    // Two labels are one move, which the first kernel has made.
+    if (settings.method == Method::swap ||
+        (settings.method == Method::automatic && grids.labels > 2))
+        launch_cut(stream, batch, true);
 }
 
-std::int64_t grid_cut_scratch_bytes(std::int64_t problems, int height, int width) {
-    if (std::int64_t{height} * width > kMostSites) return 0;  // grid_cut() says so
-    const std::int64_t bytes = space_bytes(height, width);
-    return bytes <= kMostShared ? 0 : problems * bytes;
+std::int64_t grid_cut_scratch_bytes(std::int64_t problems, int height, int width, int labels,
+                                    Method method) {
+    // What is beyond, grid_cut() refuses.
+    if (std::int64_t{height} * width > kMostSites || labels > kMostLabels) return 0;
+    const std::int64_t bytes = space_bytes(height, width, counted_labels(method, labels));
+    const std::int64_t cuts = bytes <= kMostShared ? 0 : problems * bytes;
+    const FrontierPlan plan = plan_for(height, width, labels, method);
+    const std::int64_t frontiers =
+        plan.bytes > 0 ? frontier_blocks(problems, plan) * aligned(plan.bytes) : 0;
+    return cuts > frontiers ? cuts : frontiers;
 }
 
 }  // namespace comix::cuda::gridcut

@@ -18,6 +18,13 @@ namespace comix::cuda::gridcut {
 using Cost = std::int64_t;
 constexpr int kMostSites = 4096;
 
+// Four costs rounded to integers can make a joint cost positive by this much when the caller's
+// costs are not.
+constexpr Cost kRounding = 2;
+
+enum Flag { kPositiveJoint, kGain, kConcave, kFraction };
+constexpr int kFlags = 4;
+
 // Costs of the move at hand, for strips; joint costs with the sites above and to the left, along
 // the strip.
 struct StripSpace {
@@ -46,20 +53,23 @@ struct CutterSpace {
     FlowMove<Cost> flow;
     int* label;   // [sites]
     int* second;  // [sites]
-    int* flags;   // [3] see Flag
+    int* flags;   // [4] see Flag
+    int* count;   // [labels] sites per label, for swap
 
     COMIX_HD static bool narrow(int height, int width) { return Strip::fits(height, width); }
-    static SharedBytes bytes(int height, int width, int threads) {
+    // counted: labels for swap, 0 for all else.
+    static SharedBytes bytes(int height, int width, int threads, int counted) {
         const auto sites = static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
         const auto team = static_cast<std::size_t>(threads);
         SharedBytes bytes;
+        const auto ints = 2 * sites + kFlags + static_cast<std::size_t>(counted);
         bytes.add<double>(sites).add<Cost>(team).add<double>(team);
         if (narrow(height, width)) {
             const auto cells = static_cast<std::size_t>(kStripWidth) *
                                static_cast<std::size_t>(height < width ? width : height);
-            bytes.add<Cost>(3 * cells).add<int>(2 * sites + 3).add<std::uint16_t>(cells);
+            bytes.add<Cost>(3 * cells).add<std::uint16_t>(cells).add<int>(ints);
         } else {
-            bytes.add<Cost>(9 * sites).add<int>(2 * sites + 1).add<int>(2 * sites + 3);
+            bytes.add<Cost>(9 * sites).add<int>(2 * sites + 1).add<int>(ints);
         }
         return bytes;
     }
@@ -75,15 +85,16 @@ struct CutterSpace {
             const std::int64_t cells =
                 std::int64_t{kStripWidth} * (height < width ? width : height);
             auto* const costs = reinterpret_cast<Cost*>(rest);
-            space.label = reinterpret_cast<int*>(costs + 3 * cells);
-            space.strip = {costs, costs + cells, costs + 2 * cells,
-                           reinterpret_cast<std::uint16_t*>(space.label + 2 * sites + 3)};
+            auto* const decisions = reinterpret_cast<std::uint16_t*>(costs + 3 * cells);
+            space.strip = {costs, costs + cells, costs + 2 * cells, decisions};
+            space.label = reinterpret_cast<int*>(decisions + cells);  // cells: a multiple of four
         } else {
             space.flow = FlowMove<Cost>::at(rest, height, width);
             space.label = space.flow.changed + 1;
         }
         space.second = space.label + sites;
         space.flags = space.second + sites;
+        space.count = space.flags + kFlags;
         return space;
     }
 };
@@ -152,6 +163,54 @@ COMIX_HD double measure(Team& team, const Problem& grid, const CutterSpace& spac
             sum += high - low;
             if (p + width < sites) sum += fabs(grid.weight_v[p]) * pairs;
             if ((p + 1) % width != 0) sum += fabs(grid.weight_h[p - p / width]) * pairs;
+        }
+        return sum;
+    });
+}
+
+enum class Start { zero, init, cheapest, as_it_is };
+
+template <class Team>
+COMIX_HD void begin(Team& team, const Problem& grid, const std::int64_t* init, Start start,
+                    int* label) {
+    const int last = grid.labels - 1;
+    if (start == Start::as_it_is) return;
+    team.phase([&](int thread) {
+        for (int p = thread; p < grid.sites(); p += team.size()) {
+            int chosen = 0;
+            if (start == Start::init) {
+                chosen = init[p] < 0 ? 0 : init[p] < last ? static_cast<int>(init[p]) : last;
+            } else if (start == Start::cheapest) {
+                const double* unary = grid.unary + std::int64_t{p} * grid.labels;
+                for (int l = 1; l <= last; ++l)
+                    if (unary[l] < unary[chosen]) chosen = l;
+            }
+            label[p] = chosen;
+        }
+    });
+}
+
+// Copies labels between space.label and space.second.
+template <class Team>
+COMIX_HD void copy_labels(Team& team, const Problem& grid, const int* from, int* to) {
+    team.phase([&](int thread) {
+        for (int p = thread; p < grid.sites(); p += team.size()) to[p] = from[p];
+    });
+}
+
+// E(label) in fixed-point integers.
+template <class Team>
+COMIX_HD Cost energy_of(Team& team, const FixedProblem& problem, const CutterSpace& space) {
+    const Problem& grid = problem.grid;
+    const int* const label = space.label;
+    return reduce_sum(team, space.partial, [&](int thread) {
+        Cost sum = 0;
+        for (int p = thread; p < grid.sites(); p += team.size()) {
+            sum += problem.unary(p, label[p]);
+            if (p + grid.width < grid.sites())
+                sum += problem.pair(problem.below(p), label[p], label[p + grid.width]);
+            if ((p + 1) % grid.width != 0)
+                sum += problem.pair(problem.right(p), label[p], label[p + 1]);
         }
         return sum;
     });

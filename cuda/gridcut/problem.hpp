@@ -7,6 +7,8 @@
 
 namespace comix::cuda::gridcut {
 
+enum class Method { expansion, swap, exact, automatic };
+
 // Edge weights: one number for all edges (data == nullptr) or one per edge.
 struct EdgeWeights {
     const double* data = nullptr;

@@ -7,105 +7,15 @@
 #include <random>
 #include <vector>
 
-#include "base/index.hpp"
-#include "cuda/gridcut/cutter.hpp"
+#include "cut_grids.hpp"
 #include "doctest.h"
-#include "gridcut/grid_cut.hpp"
 #include "gridcut/grid_move.hpp"
-#include "host_teams.hpp"
 
-using namespace comix;
 using namespace comix::cuda;
-namespace kernels = comix::cuda::gridcut;
+using namespace cut_grids;
 
 namespace {
 
-using Labels = std::vector<std::int64_t>;
-
-struct Grid {
-    int h, w, l;
-    std::vector<double> unary, pairwise, weight_v, weight_h;
-
-    enum Kind { convex, potts, any };
-    Grid(std::mt19937& random, int height, int width, int labels, Kind kind)
-        : h(height), w(width), l(labels) {
-        std::uniform_real_distribution<double> uniform(0, 1);
-        for (int p = 0; p < h * w; ++p) {
-            const double centre = 1.5 * uniform(random) * (l - 1) - 0.25 * (l - 1);
-            const double slope = uniform(random);
-            for (int k = 0; k < l; ++k)
-                unary.push_back(kind == convex ? slope * std::abs(k - centre) : uniform(random));
-        }
-        for (int a = 0; a < l; ++a) {
-            for (int b = 0; b < l; ++b) {
-                const double distance = (a - b) / std::max(1.0, l - 1.0);
-                pairwise.push_back(kind == convex  ? distance * distance
-                                   : kind == potts ? a != b
-                                                   : uniform(random));
-            }
-        }
-        const double sign = kind == any ? -0.3 : 0.0;
-        for (int k = 0; k < (h - 1) * w; ++k) weight_v.push_back(uniform(random) + sign);
-        for (int k = 0; k < h * (w - 1); ++k) weight_h.push_back(uniform(random) + sign);
-    }
-    kernels::Problem device() const {
-        return {h, w, l, unary.data(), pairwise.data(), {weight_v.data(), 0}, {weight_h.data(), 0}};
-    }
-    comix::gridcut::GridProblem cpu() const {
-        comix::gridcut::GridProblem problem;
-        problem.height = h;
-        problem.width = w;
-        problem.labels = l;
-        problem.unary = unary.data();
-        problem.pairwise = pairwise.data();
-        problem.weight_v.data = weight_v.data();
-        problem.weight_h.data = weight_h.data();
-        return problem;
-    }
-    double energy(const Labels& labels) const { return grid_energy(cpu(), labels.data()); }
-    double on_cpu(comix::gridcut::Method method, bool* proven = nullptr) const {
-        std::vector<comix::gridcut::Label> labels(at(h * w));
-        comix::gridcut::Options options;
-        options.method = method;
-        const bool optimal =
-            comix::gridcut::GridCutter().solve(cpu(), options, false, labels.data());
-        if (proven) *proven = optimal;
-        return energy(Labels(labels.begin(), labels.end()));
-    }
-    struct Answer {
-        Labels labels;
-        bool optimal;
-    };
-    template <class Team>
-    void run(Team& team, bool exact, const std::int64_t* init, double* memory, std::int64_t* labels,
-             std::uint8_t* optimal) const {
-        kernels::CutterSpace::narrow(h, w)
-            ? kernels::grid_cut<true>(team, device(), exact, 0, init, memory, labels, optimal)
-            : kernels::grid_cut<false>(team, device(), exact, 0, init, memory, labels, optimal);
-    }
-    std::vector<double> memory(int threads) const {
-        const auto bytes = kernels::CutterSpace::bytes(h, w, threads).total();
-        return std::vector<double>((bytes + 7) / 8, 1e300);
-    }
-    Answer solve(HostTeam& team, bool exact, const std::int64_t* init = nullptr) const {
-        Answer answer{Labels(at(h * w), -1), false};
-        auto space = memory(team.size());
-        std::uint8_t optimal = 7;
-        run(team, exact, init, space.data(), answer.labels.data(), &optimal);
-        CHECK(optimal <= 1);
-        answer.optimal = optimal == 1;
-        bool inside = true;
-        for (const auto label : answer.labels) inside &= label >= 0 && label < l;
-        CHECK(inside);
-        return answer;
-    }
-};
-
-using comix::gridcut::Method;
-
-struct Shape {
-    int h, w, l;
-};
 const Shape kShapes[] = {{1, 1, 2}, {1, 9, 3},  {4, 4, 3},  {7, 3, 4},
                          {8, 8, 3}, {5, 11, 5}, {16, 16, 3}};
 
@@ -198,10 +108,10 @@ TEST_CASE("grid_cut: convex costs are solved to the CPU's proven optimum") {
         for (int trial = 0; trial < 12; ++trial) {
             const Grid grid(random, shape.h, shape.w, shape.l, Grid::convex);
             auto team = any_team(random);
-            const auto answer = grid.solve(team, true);
+            const auto answer = grid.solve(team, Method::exact);
             CHECK(answer.optimal);
             CHECK(grid.energy(answer.labels) ==
-                  doctest::Approx(grid.on_cpu(Method::exact)).epsilon(1e-12));
+                  doctest::Approx(grid.on_cpu(CpuMethod::exact)).epsilon(1e-12));
         }
     }
 }
@@ -214,14 +124,50 @@ TEST_CASE("grid_cut: two labels are one binary problem") {
             const bool narrow = std::min(shape.h, shape.w) <= 4;
             const Grid grid(random, shape.h, shape.w, 2, kind);
             auto team = any_team(random);
-            const auto answer = grid.solve(team, trial % 3 == 0);
+            const auto answer = grid.solve(team, trial % 3 ? Method::expansion : Method::exact);
             if (kind == Grid::potts || narrow) {
                 CHECK(answer.optimal);
                 CHECK(grid.energy(answer.labels) ==
-                      doctest::Approx(grid.on_cpu(Method::exact)).epsilon(1e-12));
+                      doctest::Approx(grid.on_cpu(CpuMethod::exact)).epsilon(1e-12));
             }
         }
     }
+}
+
+TEST_CASE("grid_cut: narrow grids are solved to the CPU's proven optimum, whatever the costs") {
+    std::mt19937 random(808);
+    for (const auto& shape : {Shape{1, 1, 5}, Shape{1, 9, 4}, Shape{4, 4, 3}, Shape{9, 2, 6},
+                              Shape{3, 7, 4}, Shape{5, 6, 3}, Shape{7, 8, 2}}) {
+        for (int trial = 0; trial < 8; ++trial) {
+            INFO(shape.h, " x ", shape.w, ", ", shape.l, " labels, trial ", trial);
+            const Grid grid(random, shape.h, shape.w, shape.l, trial % 3 ? Grid::any : Grid::potts);
+            const double best = grid.on_cpu(CpuMethod::exact);
+            for (const auto method : {Method::exact, Method::automatic}) {
+                auto team = any_team(random);
+                const auto answer = grid.solve(team, method);
+                CHECK(answer.optimal);
+                CHECK(grid.energy(answer.labels) == doctest::Approx(best).epsilon(1e-12));
+            }
+        }
+    }
+}
+
+TEST_CASE("FrontierPlan: as far as memory and steps go, without overflow") {
+    const auto bytes = [](int h, int w, int labels, Method method) {
+        return kernels::FrontierPlan::of(h, w, labels, method, 256).bytes;
+    };
+    CHECK(bytes(4, 4, 20, Method::exact) > 0);
+    CHECK(bytes(4, 4, 20, Method::automatic) == 0);
+    CHECK(bytes(4, 4, 8, Method::automatic) > 0);
+    CHECK(bytes(4, 4, 8, Method::expansion) == 0);
+    CHECK(bytes(4, 4, 8, Method::swap) == 0);
+    CHECK(bytes(1, 4096, 100, Method::exact) > 0);
+    CHECK(bytes(1, 1, 4096, Method::exact) > 0);
+    CHECK(bytes(16, 16, 3, Method::exact) == 0);
+    CHECK(bytes(64, 64, 4096, Method::exact) == 0);
+    for (const int side : {1, 2, 3, 4, 5, 8, 12})
+        for (const int labels : {1, 2, 3, 20, 300, 4096})
+            CHECK(bytes(side, side, labels, Method::exact) <= std::int64_t{1} << 29);
 }
 
 TEST_CASE("grid_cut: expansion is as good as the CPU's") {
@@ -233,21 +179,23 @@ TEST_CASE("grid_cut: expansion is as good as the CPU's") {
             for (int trial = 0; trial < count; ++trial) {
                 const Grid grid(random, shape.h, shape.w, shape.l, kind);
                 auto team = any_team(random);
-                const auto answer = grid.solve(team, false);
+                const auto answer = grid.solve(team, Method::expansion);
                 const double value = grid.energy(answer.labels);
-                const double other = grid.on_cpu(Method::expansion);
+                const double other = grid.on_cpu(CpuMethod::expansion);
                 own += value / count;
                 cpu += other / count;
                 squares += (value - other) * (value - other) / count;
                 CHECK_FALSE(answer.optimal);
                 // From the answer nothing is gained, and nothing lost.
-                const auto again = grid.solve(team, false, answer.labels.data());
+                const auto again = grid.solve(team, Method::expansion, answer.labels.data());
                 CHECK(grid.energy(again.labels) <= value + 1e-9);
             }
             INFO("energy ", own, ", the CPU's ", cpu);
-            // Wide grids with random signs: half of a positive joint cost on either site is crude.
-            const bool crude = kind == Grid::any && shape.h > 4 && shape.w > 4;
-            CHECK(own <= cpu + 3 * std::sqrt(squares / count) + 1e-9 + (crude ? 0.06 * cpu : 0));
+            // Wide grids with random signs: what clear choices leave undecided hangs together in
+            // pieces that the CPU solves exactly up to eight sites wide; here positive joint costs
+            // are shared between their sites (binary_move.hpp), which misses 0.2 % on average.
+            const bool shared = kind == Grid::any && shape.h > 4 && shape.w > 4;
+            CHECK(own <= cpu + 3 * std::sqrt(squares / count) + 1e-9 + (shared ? 0.005 * cpu : 0));
         }
     }
 }
@@ -255,20 +203,22 @@ TEST_CASE("grid_cut: expansion is as good as the CPU's") {
 TEST_CASE("grid_cut: the answer does not depend on the team, and threads do not race") {
     std::mt19937 random(806);
     for (const auto& shape : {Shape{4, 5, 3}, Shape{6, 7, 3}}) {
-        for (const bool exact : {false, true}) {
-            const Grid grid(random, shape.h, shape.w, shape.l, exact ? Grid::convex : Grid::any);
+        for (const auto method :
+             {Method::expansion, Method::swap, Method::exact, Method::automatic}) {
+            const Grid grid(random, shape.h, shape.w, shape.l,
+                            method == Method::exact ? Grid::convex : Grid::any);
             HostTeam first(1);
-            const auto expected = grid.solve(first, exact);
+            const auto expected = grid.solve(first, method);
             with_host_teams([&](HostTeam& team) {
-                const auto answer = grid.solve(team, exact);
+                const auto answer = grid.solve(team, method);
                 CHECK(answer.labels == expected.labels);
                 CHECK(answer.optimal == expected.optimal);
             });
             Labels labels(expected.labels.size(), -1);
-            auto memory = grid.memory(5);
+            auto memory = grid.memory(5, method);
             std::uint8_t optimal = 7;
-            SpmdTeam::run(5, 0, [&](SpmdTeam& team) {
-                grid.run(team, exact, nullptr, memory.data(), labels.data(), &optimal);
+            SpmdTeam::run(5, grid.shared_bytes(5, method), [&](SpmdTeam& team) {
+                grid.run(team, method, nullptr, memory.data(), labels.data(), &optimal);
             });
             CHECK(labels == expected.labels);
         }
@@ -288,7 +238,10 @@ TEST_CASE("grid_cut: any values end, within bounds") {
         (*part)[random() % part->size()] = value;
         auto team = any_team(random);
         const Labels init(at(grid.h * grid.w), trial % 3 ? INT64_MAX : INT64_MIN);
-        const auto answer = grid.solve(team, trial % 2, trial % 5 ? init.data() : nullptr);
+        const Method methods[] = {Method::expansion, Method::swap, Method::exact,
+                                  Method::automatic};
+        const auto answer =
+            grid.solve(team, methods[random() % 4], trial % 5 ? init.data() : nullptr);
         if (!std::isfinite(value)) CHECK_FALSE(answer.optimal);
     }
 }

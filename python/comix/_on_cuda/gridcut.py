@@ -23,18 +23,16 @@ def grid_cut(
 
     A kernel cannot raise: where ``"exact"`` does not apply, the answer is expansion's and ``optimal`` False.
     """
-    if method == "swap":
-        raise native.BackendUnavailable(
-            "method: 'swap' runs on the CPU only, its order of moves being part of the answer: "
-            "use 'expansion', 'exact' or 'auto', or move the tensors with .cpu()"
-        )
     problems, height, width, n_labels = unary.shape
     unary, pairwise = ready(unary), ready(pairwise)
     start = None if init is None else ready(init)
     vertical, uniform_v = _edges(weight_v)
     horizontal, uniform_h = _edges(weight_h)
     kernels = native.cuda()
-    scratch = native.scratch(kernels.grid_cut_scratch(problems=problems, height=height, width=width), unary)
+    size = kernels.grid_cut_scratch(
+        problems=problems, height=height, width=width, n_labels=n_labels, method=method
+    )
+    scratch = native.scratch(size, unary)
     labels = new(unary, (problems, height, width), torch.int64)
     optimal = new(unary, (problems,), torch.bool)
     kernels.grid_cut(
