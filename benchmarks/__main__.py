@@ -19,11 +19,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import torch
 from rich.console import Console
 
-from benchmarks import harness, memory, plot, tables
+from benchmarks import harness, memory, on_device, plot, tables
 from benchmarks import records as store
 
 QUICK = ("gridcut", "puzzlemix", "comixup", "transport", "mixing", "step")
 BENCHES = (*QUICK, "sweeps")
+DEVICE = ("device",)  # with --device cuda
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -34,6 +35,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--only", action="append", choices=BENCHES, help="run this benchmark only (repeatable)"
     )
     parser.add_argument("--threads", type=int, default=2, help="threads for comix and torch (default 2)")
+    parser.add_argument(
+        "--device",
+        choices=("cpu", "cuda"),
+        default="cpu",
+        help="cuda: what runs on a GPU, instead (default cpu)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of all generated inputs (default 0)")
     parser.add_argument(
         "--out", type=Path, default=Path("benchmarks/results"), help="folder of the JSON file"
@@ -42,7 +49,16 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--compare", type=Path, metavar="OLD.json", help="also print how every ratio differs from this run's"
     )
     parser.epilog = "python -m benchmarks plot RESULTS.json --out PICTURE draws the speed-ups of a run."
-    return parser.parse_args(arguments)
+    asked = parser.parse_args(arguments)
+    if asked.device == "cuda" and asked.only:
+        parser.error("--only chooses among the benchmarks of the CPU; --device cuda runs one of its own")
+    return asked
+
+
+def not_here(bench: str, note: str) -> dict[str, Any]:
+    """Record a benchmark that this machine cannot run."""
+    empty = {name: kind() for name, kind in store.RECORD_FIELDS.items()}
+    return empty | {"bench": bench, "status": "skipped", "note": note}
 
 
 def failed(bench: str, error: Exception) -> dict[str, Any]:
@@ -76,19 +92,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parse(given)
     old = json.loads(asked.compare.read_text()) if asked.compare else None  # before the run may replace it
     torch.set_num_threads(asked.threads)
-    options = harness.Options(quick=asked.quick, threads=asked.threads, seed=asked.seed)
+    options = harness.Options(quick=asked.quick, threads=asked.threads, seed=asked.seed, device=asked.device)
     console = Console(width=None if sys.stdout.isatty() else 150)
     start = perf_counter()
-    peak = None if asked.quick else memory.Meter(asked.threads)
-    records = run_all(asked.only or (QUICK if asked.quick else BENCHES), options, peak, console)
+    on_cuda = asked.device == "cuda"
+    if on_cuda and not on_device.available():
+        records = [not_here(name, on_device.NO_DEVICE) for name in DEVICE]
+        for record in records:
+            tables.show(record, console)
+    else:
+        peak = None if asked.quick or on_cuda else memory.Meter(asked.threads)  # forks: not with a device
+        names = DEVICE if on_cuda else asked.only or (QUICK if asked.quick else BENCHES)
+        records = run_all(names, options, peak, console)
     run = store.run_record(options, asked.only or (), records)
     tables.show_summary(run, console)
     if old is not None:
         tables.compare(old, run, console)
     path = store.write(run, asked.out)
-    bad = [f"{record['bench']}: {record['case']}" for record in records if record["status"] != "ok"]
+    bad = [
+        f"{record['bench']}: {record['case']}"
+        for record in records
+        if record["status"] not in ("ok", "skipped")
+    ]
     console.print(f"\n{len(records)} cases in {perf_counter() - start:.0f} s, written to {path}")
-    if not (asked.quick or asked.only):
+    if not (asked.quick or asked.only or on_cuda):
         console.print(plot.beside(path))
     for name in bad:
         console.print(f"[red]failed[/] {name}")

@@ -24,6 +24,7 @@ QUICK_BUDGET_S = 0.4  # for the rounds of one case under --quick
 SLOWEST_PEAK_S = 2.0  # the memory of calls slower than this is not measured
 
 THREADS = "speed-up of all threads over one"  # a figure: below 1 they lost
+Clock = Callable[[Callable[[], object], int], "tuple[float, object]"]  # see wall_clock
 Peak = Callable[[Callable[[], object]], "int | None"]  # bytes that a call needs beyond its inputs
 
 
@@ -45,6 +46,7 @@ class Options:
     threads: int = 2
     seed: int = 0
     budget_s: float = 6.0  # time to spend on the rounds of one case
+    device: str = "cpu"
 
     def pick(self, quick: int, full: int) -> int:
         """Choose a size: the small one under --quick."""
@@ -65,6 +67,15 @@ class Contender:
         return self.name.startswith("comix")
 
 
+def wall_clock(call: Callable[[], object], inner: int) -> tuple[float, object]:
+    """Time ``inner`` calls by the wall clock: seconds per call, and what the last one returned."""
+    result: object = None
+    start = perf_counter()
+    for _ in range(inner):
+        result = call()
+    return (perf_counter() - start) / inner, result
+
+
 @dataclass
 class Case:
     """One job, the check of what the contenders deliver, and the contenders; the first one is the base."""
@@ -81,6 +92,8 @@ class Case:
     note: str = ""  # what a reader of the numbers must know
     sweep: dict[str, object] = field(default_factory=dict)  # domain, axis, value: one point of a sweep
     figures: Callable[[Sequence[Timing]], dict[str, float]] = lambda timings: {}  # worth more than the times
+    clock: Clock = wall_clock
+    warm_all: bool = False  # every call of every contender runs before the clock starts, not two of them
 
 
 @dataclass
@@ -209,8 +222,10 @@ def _warm_up(case: Case) -> tuple[list[Timing], float]:
     timings = []
     cycle = 0.0
     for contender in case.contenders:
-        first = _clock(contender.calls[0], 1)[0]  # the warm-up, and the guess of how long a call takes
-        once = first if first > 1.0 else _clock(contender.calls[-1], 1)[0]
+        for call in contender.calls if case.warm_all else ():
+            call()
+        first = case.clock(contender.calls[0], 1)[0]  # the warm-up, and the guess of how long a call takes
+        once = first if first > 1.0 else case.clock(contender.calls[-1], 1)[0]
         inner = 1 if case.staged else max(1, min(10_000, ceil(TARGET_SAMPLE_S / max(once, 1e-7))))
         cycle += once * inner
         timings.append(Timing(contender.name, contender.ours, inner))
@@ -235,7 +250,7 @@ def _time_rounds(case: Case, options: Options) -> list[Timing]:
             for k in range(len(timings)):
                 place = (k + turn) % len(timings)
                 calls = case.contenders[place].calls
-                seconds, result = _clock(calls[turn % len(calls)], timings[place].inner)
+                seconds, result = case.clock(calls[turn % len(calls)], timings[place].inner)
                 timings[place].samples.append(seconds)
                 if case.staged and isinstance(result, dict):
                     for stage, spent in result.items():
@@ -248,12 +263,3 @@ def _time_rounds(case: Case, options: Options) -> list[Timing]:
         if collecting:
             gc.enable()
     return timings
-
-
-def _clock(call: Callable[[], object], inner: int) -> tuple[float, object]:
-    """Time ``inner`` calls: seconds per call, and what the last one returned."""
-    result: object = None
-    start = perf_counter()
-    for _ in range(inner):
-        result = call()
-    return (perf_counter() - start) / inner, result

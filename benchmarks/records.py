@@ -14,11 +14,12 @@ from typing import Any
 
 import torch
 
+from benchmarks import on_device
 from benchmarks.harness import Options
 from benchmarks.scaling import fits
 
 SCHEMA = "comix-benchmarks/2"
-PEERS = ("gco-wrapper", "PyMaxflow", "lap", "scipy")
+PEERS = ("gco-wrapper", "PyMaxflow", "lap", "scipy", "torch-linear-assignment", "torch-lap-cuda")
 
 RUN_FIELDS = {
     "schema": str,
@@ -102,6 +103,7 @@ def run_record(options: Options, only: Sequence[str], records: list[dict[str, An
             "cores": cpu_cores(),
             "architecture": platform.machine(),
             "system": platform.system(),
+            "device": on_device.describe() if options.device == "cuda" and on_device.available() else None,
         },
         "versions": {
             "python": platform.python_version(),
@@ -112,6 +114,7 @@ def run_record(options: Options, only: Sequence[str], records: list[dict[str, An
             "seed": options.seed,
             "quick": options.quick,
             "only": list(only),
+            "device": options.device,
             "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         },
         "records": records,
@@ -148,10 +151,12 @@ def validate(run: dict[str, Any]) -> None:
 
 
 def write(run: dict[str, Any], folder: Path) -> Path:
-    """Validate a run, write it to ``<version>--<cpu>--<threads>t[--quick][--<bench>].json`` in ``folder``."""
+    """Validate a run, write it as ``<version>--<cpu>--<threads>t[--<device>][--quick][--<bench>].json``."""
     validate(run)
     cpu = re.sub(r"[^a-z0-9]+", "-", run["machine"]["cpu"].lower()).strip("-")
     parts = [run["versions"]["comix"] or "unversioned", cpu, f"{run['settings']['threads']}t"]
+    device = run["machine"].get("device")  # older runs have none
+    parts += [re.sub(r"[^a-z0-9]+", "-", device["name"].lower()).strip("-")] if device else []
     name = "--".join(parts + ["quick"] * run["settings"]["quick"] + run["settings"]["only"])
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
