@@ -145,6 +145,16 @@ CASES: dict[str, tuple[Run, tuple[torch.Tensor, ...], list[str]]] = {
         (UNARY.half(), PAIRWISE, WEIGHT_H, GRID_LABELS),
         ["grid_cut", "grid_energy"],
     ),
+    "grid_cut, swap": (
+        lambda u, p: comix.grid_cut(u, p, method="swap"),
+        (UNARY, PAIRWISE),
+        ["grid_cut", "grid_energy"],
+    ),
+    "grid_cut, auto": (
+        lambda u, p: comix.grid_cut(u, p, method="auto"),
+        (UNARY, PAIRWISE),
+        ["grid_cut", "grid_energy"],
+    ),
     "puzzlemix_mask": (
         lambda x, s, i: comix.puzzlemix_mask(x, s, i, 0.4, grid=2),
         (IMAGES, SALIENCY, INDEX),

@@ -79,6 +79,77 @@ def test_without_a_device_the_runtime_error_is_passed_on() -> None:
     native.cuda().mix(**(MIX | {"outputs": 0}))  # nothing to do
 
 
+# --- grid cuts ----------------------------------------------------------------------------------------
+
+CUT = {
+    "unary": 64,
+    "pairwise": 64,
+    "weight_v": 0,
+    "uniform_v": 1.0,
+    "weight_h": 0,
+    "uniform_h": 1.0,
+    "problems": 1,
+    "height": 2,
+    "width": 2,
+    "n_labels": 3,
+    "method": "swap",
+    "init": 0,
+    "max_sweeps": 0,
+    "scratch": 64,
+    "labels": 64,
+    "optimal": 64,
+    "device": 0,
+    "stream": 0,
+}
+
+
+@needs_module
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"method": "best"}, "method: expected one of 'expansion', 'swap', 'exact', 'auto', got 'best'"),
+        ({"max_sweeps": -1}, "max_sweeps: expected 0..2^31-1, got -1"),
+        ({"n_labels": 0}, "labels: expected 1..2^31-1, got 0"),
+        ({"n_labels": 5000}, "unary: expected at most 4096 labels on CUDA, got 5000"),
+        ({"height": 65, "width": 64}, "unary: expected at most 4096 sites on CUDA, got 65 x 64"),
+        ({"unary": 0}, "unary: expected device memory, got null"),
+        ({"labels": 4}, "labels: expected aligned device memory"),
+        ({"method": "exact", "scratch": 0}, "scratch: expected device memory, got null"),
+        ({"device": -1}, "device: expected an ordinal"),
+    ],
+)
+def test_wrong_cuts_are_refused_before_the_launch(change: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(text)):
+        native.cuda().grid_cut(**(CUT | change))
+
+
+@needs_module
+def test_scratch_memory_of_cuts_is_bounded() -> None:
+    def scratch(problems: int, height: int, width: int, n_labels: int, method: str) -> int:
+        return native.cuda().grid_cut_scratch(
+            problems=problems, height=height, width=width, n_labels=n_labels, method=method
+        )
+
+    for method in ("expansion", "swap"):
+        assert scratch(1 << 20, 16, 16, 3, method) == 0  # all in shared memory
+        assert 0 < scratch(1, 64, 64, 3, method) < scratch(2, 64, 64, 3, method)
+    assert scratch(1, 16, 16, 4096, "swap") > 0  # the labels' counts as well
+    # The frontier programme: problems share what 64 MiB hold; one alone may take 256 MiB.
+    assert scratch(1, 4, 4, 20, "exact") < scratch(1 << 30, 4, 4, 20, "exact") <= 1 << 26
+    assert scratch(1 << 30, 4, 4, 20, "exact") == scratch(1 << 20, 4, 4, 20, "exact")
+    assert scratch(0, 4, 4, 3, "exact") == 0
+    assert scratch(1 << 30, 16, 16, 3, "exact") == 0  # too wide for it
+
+
+@needs_module
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a CUDA device")
+@pytest.mark.parametrize("method", ["expansion", "swap", "exact", "auto"])
+def test_cuts_without_a_device_pass_the_runtime_error_on(method: str) -> None:
+    with pytest.raises(RuntimeError, match=r"^CUDA: asking for the current device: .*\(cudaError"):
+        native.cuda().grid_cut(**(CUT | {"method": method}))
+    native.cuda().grid_cut(**(CUT | {"method": method, "problems": 0}))  # nothing to do
+
+
 # --- with a device ------------------------------------------------------------------------------------
 
 

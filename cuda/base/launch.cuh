@@ -35,13 +35,6 @@ class DeviceGuard {
     int device_, previous_ = 0;
 };
 
-// Kernels walk over their items in steps of the grid's size, so that any number of items works.
-inline unsigned blocks_for(std::int64_t items, int per_block) {
-    constexpr std::int64_t kMost = std::int64_t{1} << 30;
-    const std::int64_t blocks = (items + per_block - 1) / per_block;
-    return static_cast<unsigned>(blocks < kMost ? blocks : kMost);
-}
-
 // The first item of this thread, and the step to its next one.
 __device__ inline std::int64_t first_item() {
     return static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;

@@ -1,6 +1,8 @@
 // Where a kernel runs, and what goes wrong there. For host code: no CUDA header needed.
 #pragma once
 
+#include <cstdint>
+
 #include <stdexcept>
 
 namespace comix::cuda {
@@ -16,5 +18,13 @@ class Error : public std::runtime_error {
   public:
     using std::runtime_error::runtime_error;
 };
+
+// Kernels walk over their items in steps of the grid's size, so that any number of items works.
+// Only the first dimension of grids is used, which ends at 2^31 - 1 blocks (the others at 65535).
+inline unsigned blocks_for(std::int64_t items, int per_block) {
+    constexpr std::int64_t kMost = std::int64_t{1} << 30;
+    const std::int64_t blocks = items / per_block + (items % per_block != 0);
+    return static_cast<unsigned>(blocks < kMost ? blocks : kMost);
+}
 
 }  // namespace comix::cuda

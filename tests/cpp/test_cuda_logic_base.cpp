@@ -9,6 +9,7 @@
 #include "cuda/base/atomics.hpp"
 #include "cuda/base/collectives.hpp"
 #include "cuda/base/divisor.hpp"
+#include "cuda/base/launch.hpp"
 #include "doctest.h"
 #include "host_teams.hpp"
 
@@ -180,4 +181,18 @@ TEST_CASE("divisors divide") {
     CHECK(WideDivisor().quotient(17) == 17);
     CHECK_THROWS_AS(Divisor(0), comix::InvalidArgument);
     CHECK_THROWS_AS(Divisor(limit + 1), comix::InvalidArgument);
+}
+
+TEST_CASE("blocks_for: enough blocks, and never more than a grid may have") {
+    CHECK(blocks_for(0, 256) == 0);
+    for (const std::int64_t items : {std::int64_t{1}, std::int64_t{256}, std::int64_t{257},
+                                     std::int64_t{65536}, std::int64_t{1} << 31}) {
+        for (const int each : {1, 4, 256})
+            CHECK(std::int64_t{blocks_for(items, each)} * each >=
+                  std::min(items, std::int64_t{each} << 30));
+    }
+    CHECK(blocks_for(257, 256) == 2);
+    CHECK(blocks_for(70000, 1) == 70000);
+    for (const std::int64_t items : {(std::int64_t{1} << 31) + 5, std::int64_t{1} << 45, INT64_MAX})
+        CHECK(std::int64_t{blocks_for(items, 1)} < std::int64_t{1} << 31);
 }

@@ -1,0 +1,230 @@
+"""Sizes, streams and devices at their limits: odd sizes, empty and very large batches, several devices.
+
+What needs no device runs on tensors without values (fake_cuda) or on the sources; the rest has a "cuda" id.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import comix
+import pytest
+import torch
+from comix import _native as native
+from device_cases import CASES, OWN_ANSWERS, flat, integers, rand
+from solvers import DEVICES
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+CUDA = DEVICES[1:]
+TWO = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+SOURCES = Path(__file__).parents[1] / "cuda"
+MANY = 70_000  # beyond 65535, what the second and third dimension of a grid may have
+POTTS = 1 - torch.eye(3)
+
+
+def shares(*shape: int) -> torch.Tensor:
+    values = rand(*shape)
+    return values / values.sum((-2, -1), keepdim=True)
+
+
+# --- grids of blocks ----------------------------------------------------------------------------------
+
+
+def test_kernels_use_the_first_dimension_of_grids_only() -> None:
+    # It ends at 2^31 - 1 blocks (blocks_for stays below, tests/cpp/test_cuda_logic_base.cpp), not at 65535.
+    for file in (f for f in SOURCES.rglob("*") if f.suffix in (".cu", ".cuh", ".hpp")):
+        text = file.read_text(encoding="utf-8")
+        assert not re.search(r"(gridDim|blockIdx|blockDim|threadIdx)\.[yz]|\bdim3\b", text), file.name
+
+
+def test_kernels_are_launched_through_one_door() -> None:
+    # launch(): device guard, error checks, no launch without blocks.
+    found = [f.name for f in SOURCES.rglob("*") if f.is_file() and "<<<" in f.read_text(encoding="utf-8")]
+    assert found == ["launch.cuh"]
+
+
+LARGE: dict[str, tuple[Callable[..., Any], tuple[torch.Tensor, ...]]] = {
+    "grid_cut": (
+        lambda u, p: comix.grid_cut(u, p, 0.3, 0.2, method="exact")[:2],
+        (rand(MANY, 1, 2, 3), POTTS),
+    ),
+    "grid_cut, swap": (lambda u, p: comix.grid_cut(u, p, method="swap")[:2], (rand(MANY, 1, 2, 3), POTTS)),
+    "grid_energy": (comix.grid_energy, (integers(3, MANY, 1, 2), rand(MANY, 1, 2, 3), POTTS)),
+    "transport_plan": (comix.transport_plan, (shares(MANY, 1, 3), integers(2, MANY, 1, 3).float())),
+    "transport_cost": (
+        comix.transport_cost,
+        (torch.arange(3).expand(MANY, 1, 3), shares(MANY, 1, 3), integers(2, MANY, 1, 3).float()),
+    ),
+    "comixup_objective": (comix.comixup_objective, (integers(2, MANY, 1, 1, 2, 2), rand(MANY, 2, 1, 2))),
+    "comixup_labels": (
+        lambda c, i: comix.comixup_objective(comix.comixup_labels(c, init=i, sweeps=1), c),
+        (rand(MANY, 1, 1, 2), integers(1, MANY, 1, 1, 2)),
+    ),
+    "pool_saliency": (lambda s: comix.pool_saliency(s, (1, 2)), (rand(MANY, 2, 4),)),
+    "mix": (
+        lambda x, m, i: comix.MixPlan.from_mask(m, i).mix(x),
+        (rand(MANY, 1, 1, 2), integers(3, MANY, 1, 2) / 2, torch.arange(MANY).flip(0)),
+    ),
+}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", LARGE)
+def test_a_very_large_batch_is_its_items(name: str, device: str) -> None:
+    run, tensors = LARGE[name]
+    large = flat(run(*(t.to(device) for t in tensors)))
+    part = slice(MANY - 7, MANY)
+    if name == "mix":  # partners come from the other end
+        images, mask, index = tensors
+        own, partner = images[part], images[index[part]]
+        expected = [own * mask[part, None] + partner * (1 - mask[part, None])]
+    else:
+        expected = flat(run(*(t[part] if t.shape[:1] == (MANY,) else t for t in tensors)))
+    for ours, theirs in zip(large, expected, strict=True):
+        assert ours.shape[0] == MANY
+        torch.testing.assert_close(ours[part].cpu(), theirs, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("device", CUDA)
+def test_more_than_2_31_elements(device: str) -> None:
+    count = 2**31 // (3 * 224 * 224) + 2
+    if torch.cuda.mem_get_info()[0] < 8 << 30:
+        pytest.skip("needs 8 GiB of free device memory")
+    images = torch.empty(count, 3, 224, 224, dtype=torch.uint8, device=device)
+    images.copy_(torch.arange(count, device=device).view(-1, 1, 1, 1) % 251)
+    index = torch.arange(count, device=device).roll(1)
+    mixed = comix.MixPlan.from_mask(torch.zeros(count, 2, 2, device=device), index).mix(images)
+    assert mixed.numel() > 2**31
+    assert torch.equal(mixed[:, 2, 223, 223], images[:, 2, 223, 223].roll(1))
+
+
+# --- sizes --------------------------------------------------------------------------------------------
+
+ODD = [(1, 1), (1, 7), (5, 1), (3, 5), (6, 7), (13, 17)]
+
+
+@pytest.mark.parametrize("device", CUDA)
+@pytest.mark.parametrize("size", ODD, ids=str)
+def test_odd_sizes_give_the_cpus_results(size: tuple[int, int], device: str) -> None:
+    count, labels = 3, 4
+    unary, apart = rand(count, *size, labels), (torch.arange(4.0)[:, None] - torch.arange(4.0)) ** 2
+    weights = rand(count, size[0] - 1, size[1]), rand(count, size[0], size[1] - 1)
+    convex = (torch.arange(4.0) - 4 * unary[..., :1]).abs()
+    saliency, mask = shares(count, *size), integers(3, count, *size) / 2
+    images, index = rand(count, 5, 3 * size[0] + 1, 2 * size[1]), torch.tensor([2, 0, 1])
+    cost, init = rand(2, 3, *size), integers(3, 2, 3, *size)
+    jobs: list[tuple[Callable[..., Any], tuple[torch.Tensor, ...]]] = [
+        (
+            lambda u, p, v, h: comix.grid_cut(u, p, v, h, method="swap")[:2],
+            (unary, 1 - torch.eye(4), *weights),
+        ),
+        (lambda u, p, v, h: comix.grid_cut(u, p, v, h, method="exact")[1], (convex, apart, *weights)),
+        (lambda s, m: comix.transport_cost(comix.transport_plan(s, m), s, m), (saliency, mask)),
+        (lambda s, m: comix.transport_plan(s, m, method="greedy"), (saliency, mask)),
+        (lambda s: comix.pool_saliency(s, size), (rand(count, 3 * size[0] + 1, 2 * size[1]),)),
+        (lambda x, m, i: comix.MixPlan.from_mask(m, i).mix(x), (images, mask, index)),
+    ]
+    for run, tensors in jobs:
+        got = flat(run(*(t.to(device) for t in tensors)))
+        for ours, theirs in zip(got, flat(run(*tensors)), strict=True):
+            torch.testing.assert_close(ours.cpu(), theirs, rtol=1e-6, atol=1e-7)
+    found = comix.comixup_labels(cost.to(device), init=init.to(device)).cpu()
+    assert bool(((found >= 0) & (found < 3)).all())
+
+
+EMPTY: list[Callable[[str], Any]] = [
+    lambda d: comix.grid_cut(torch.empty(0, 2, 2, 3, device=d), POTTS.to(d)),
+    lambda d: comix.grid_cut(torch.empty(1, 0, 2, 3, device=d), POTTS.to(d), method="swap"),
+    lambda d: comix.grid_energy(
+        torch.empty(0, 2, 2, dtype=int, device=d), torch.empty(0, 2, 2, 3, device=d), 0
+    ),
+    lambda d: comix.transport_plan(torch.empty(0, 2, 2, device=d), torch.empty(0, 2, 2, device=d)),
+    lambda d: comix.comixup_labels(torch.empty(0, 2, 2, 2, device=d)),
+    lambda d: comix.comixup_objective(
+        torch.empty(0, 1, 2, 2, 2, device=d).long(), torch.empty(0, 2, 2, 2, device=d)
+    ),
+    lambda d: comix.pool_saliency(torch.empty(0, 4, 4, device=d), 2),
+    lambda d: comix.MixPlan.from_mask(torch.empty(0, 2, 2, device=d), torch.empty(0, dtype=int, device=d)),
+    lambda d: comix.PuzzleMix()(torch.empty(0, 3, 8, 8, device=d), torch.empty(0, 5, device=d)),
+    lambda d: comix.CoMixup()(torch.empty(0, 3, 8, 8, device=d), torch.empty(0, 5, device=d)),
+]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("number", range(len(EMPTY)))
+def test_empty_batches_are_refused_in_the_same_words(number: int, device: str) -> None:
+    with pytest.raises((ValueError, TypeError)) as there:
+        EMPTY[number](device)
+    with pytest.raises((ValueError, TypeError)) as here:
+        EMPTY[number]("cpu")
+    assert str(there.value) == str(here.value)
+    assert re.search(r"at least one|none of them 0|not empty", str(here.value)), str(here.value)
+
+
+# --- streams and devices ------------------------------------------------------------------------------
+
+
+def test_kernels_get_the_tensors_device_and_its_current_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stream:
+        def __init__(self, index: int) -> None:
+            self.cuda_stream = 1000 + index
+
+    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+    with FakeTensorMode():  # tensors on devices that are not there
+        for index in (0, 1, 7):
+            tensor = torch.empty(3, device=f"cuda:{index}")
+            assert native.place(tensor) == {"device": index, "stream": 1000 + index}
+
+
+def test_two_cuda_devices_in_one_call_are_both_named() -> None:
+    with FakeTensorMode():
+        first = torch.empty(1, 2, 2, 3, device="cuda:0"), torch.empty(1, 2, 2, device="cuda:0")
+        other = torch.empty(3, 3, device="cuda:1"), torch.empty(1, 2, 2, device="cuda:1")
+        for name, of, call in (
+            ("pairwise", "unary", lambda: comix.grid_cut(first[0], other[0])),
+            ("mask", "saliency", lambda: comix.transport_plan(first[1], other[1])),
+        ):
+            text = rf"^{name}: expected the device of {of}.*cuda:0.*cuda:1"
+            with pytest.raises(ValueError, match=text):
+                call()
+
+
+@pytest.mark.parametrize("device", CUDA)
+@pytest.mark.parametrize("name", CASES)
+def test_work_is_queued_on_the_current_stream(name: str, device: str) -> None:
+    # Inputs are written late, on a stream of its own: who reads them elsewhere reads noise.
+    run, tensors, _ = CASES[name]
+    expected = flat(run(*(t.detach().to(device).requires_grad_(t.requires_grad) for t in tensors)))
+    late = [torch.zeros_like(t, device=device).requires_grad_(t.requires_grad) for t in tensors]
+    sources = [t.detach().to(device) for t in tensors]
+    torch.cuda.synchronize()
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        torch.cuda._sleep(20_000_000)
+        with torch.no_grad():
+            for target, source in zip(late, sources, strict=True):
+                target.copy_(source)
+        got = flat(run(*late))
+    stream.synchronize()
+    assert all(map(torch.equal, got, expected))
+
+
+@TWO
+@pytest.mark.parametrize("device", [pytest.param("cuda:1", id="cuda")])
+@pytest.mark.parametrize("name", CASES)
+def test_tensors_decide_the_device_not_the_current_one(name: str, device: str) -> None:
+    run, tensors, _ = CASES[name]
+    with torch.cuda.device(0):
+        given = [t.detach().to(device).requires_grad_(t.requires_grad) for t in tensors]
+        got = flat(run(*given))
+        assert torch.cuda.current_device() == 0
+    with torch.cuda.device_of(given[0]):
+        again = flat(run(*given))
+    for ours, theirs, expected in zip(got, again, flat(run(*tensors)), strict=True):
+        assert ours.device == torch.device(device)
+        assert torch.equal(ours, theirs)
+        if name not in OWN_ANSWERS:
+            torch.testing.assert_close(ours.cpu(), expected, rtol=1e-5, atol=1e-6)
