@@ -177,7 +177,8 @@ def grid_cut(
         ValueError: wrong shapes, NaN or infinite costs, labels out of range, unknown method, or
             ``method="exact"`` on an energy that neither a minimum cut nor 256 MiB of dynamic
             programming solves: binary submodular energies and label distances convex in ``|i - j|``
-            with weights >= 0 are exact on any grid, everything else on narrow grids.
+            with weights >= 0 are exact on any grid, everything else on narrow grids. (On CUDA the answer is
+            expansion's and ``optimal`` False: docs/cuda.md.)
         comix.BackendUnavailable: tensors on a device this build has no solvers for.
 
     Example:
