@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <utility>
 
 #include "base/errors.hpp"
 #include "base/fixed_point.hpp"
@@ -16,7 +18,10 @@ double graph_energy(const GraphProblem& problem, const std::int64_t* labels) {
         energy += problem.unary[std::int64_t{p} * problem.labels + labels[p]];
     for (std::int64_t e = 0; e < problem.edges; ++e) {
         const std::int64_t a = labels[problem.edge[2 * e]], b = labels[problem.edge[2 * e + 1]];
-        energy += problem.weight[e] * problem.pairwise[a * problem.labels + b];
+        const double* distances =
+            problem.pairwise +
+            (problem.own_pairwise ? e * std::int64_t{problem.labels} * problem.labels : 0);
+        energy += problem.weight[e] * distances[a * problem.labels + b];
     }
     return energy;
 }
@@ -24,11 +29,13 @@ double graph_energy(const GraphProblem& problem, const std::int64_t* labels) {
 void GraphCutter::begin(const GraphProblem& problem) {
     sites_ = problem.sites;
     labels_ = problem.labels;
-    const std::int64_t n = sites_, l = labels_;
+    const std::int64_t n = sites_, l = labels_, distances = problem.pairwise_size();
+    own_pairwise_ = problem.own_pairwise ? l * l : 0;
+    submodular_ = true;
     require(all_finite(problem.unary, n * l), "unary: expected finite values");
-    require(all_finite(problem.pairwise, l * l), "pairwise: expected finite values");
+    require(all_finite(problem.pairwise, distances), "pairwise: expected finite values");
     double largest = 0, magnitude = 0;
-    for (std::int64_t k = 0; k < l * l; ++k)
+    for (std::int64_t k = 0; k < distances; ++k)
         largest = std::max(largest, std::abs(problem.pairwise[k]));
     for (std::int64_t e = 0; e < problem.edges; ++e)
         magnitude += std::abs(problem.weight[e]) * largest;
@@ -45,8 +52,8 @@ void GraphCutter::begin(const GraphProblem& problem) {
         for (std::int64_t k = 0; k < l; ++k) unary_[at(p * l + k)] = fixed(source[k] - low);
     }
     const FixedProduct product(largest, fixed.shift());
-    pairwise_.resize(at(l * l));
-    for (std::int64_t k = 0; k < l * l; ++k)
+    pairwise_.resize(at(distances));
+    for (std::int64_t k = 0; k < distances; ++k)
         pairwise_[at(k)] = product.distance(problem.pairwise[k]);
     weight_.resize(at(problem.edges));
     edges_.clear();
@@ -62,7 +69,8 @@ void GraphCutter::begin(const GraphProblem& problem) {
 }
 
 Cost GraphCutter::pair(std::size_t edge, Label a, Label b) const {
-    return std::llrint(weight_[edge] * pairwise_[at(std::int64_t{a} * labels_ + b)]);
+    const std::int64_t first = static_cast<std::int64_t>(edge) * own_pairwise_;
+    return std::llrint(weight_[edge] * pairwise_[at(first + std::int64_t{a} * labels_ + b)]);
 }
 
 Cost GraphCutter::energy(const Label* labels) const {
@@ -77,39 +85,90 @@ Cost GraphCutter::energy(const Label* labels) const {
 // where the last factor is negative, a choice that is not the current one is made dearer.
 void GraphCutter::add_edge(std::size_t edge, Costs c, bool only_second_is_current) {
     const Cost missing = c.none + c.both - c.first - c.second;
-    if (missing > 0) (only_second_is_current ? c.first : c.second) += missing;
+    if (missing > 0) {
+        submodular_ = false;
+        (only_second_is_current ? c.first : c.second) += missing;
+    }
     flow_.add_sink_side_cost(edges_[edge].p, c.first - c.none);
     flow_.add_sink_side_cost(edges_[edge].q, c.both - c.first);
     flow_.add_capacity(topology_.arc(static_cast<int>(edge)), c.first + c.second - c.none - c.both,
                        0);
 }
 
-// One expansion move; installed only when it lowers the energy.
-bool GraphCutter::expand(Label a, Label* labels) {
+// One expansion move; installed only when it lowers the energy. The sink side is the one a site
+// takes in every minimum cut or not at all: the label's, or, so that ties switch, the present one.
+bool GraphCutter::expand(Label a, bool eager, Label* labels) {
     flow_.reset(topology_);
-    for (int p = 0; p < sites_; ++p) flow_.add_sink_side_cost(p, unary(p, a) - unary(p, labels[p]));
+    for (int p = 0; p < sites_; ++p) {
+        const Cost gain = unary(p, a) - unary(p, labels[p]);
+        flow_.add_sink_side_cost(p, eager ? -gain : gain);
+    }
     for (std::size_t e = 0; e < edges_.size(); ++e) {
         const Label x = labels[edges_[e].p], y = labels[edges_[e].q];
-        add_edge(e, {pair(e, x, y), pair(e, x, a), pair(e, a, y), pair(e, a, a)}, false);
+        Costs costs{pair(e, x, y), pair(e, x, a), pair(e, a, y), pair(e, a, a)};
+        if (eager) costs = {costs.both, costs.first, costs.second, costs.none};
+        add_edge(e, costs, false);
     }
     flow_.solve();
     proposal_.assign(labels, labels + sites_);
     for (int p = 0; p < sites_; ++p)
-        if (flow_.on_sink_side(p)) proposal_[at(p)] = a;
+        if (flow_.on_sink_side(p) != eager) proposal_[at(p)] = a;
     if (energy(proposal_.data()) >= energy(labels)) return false;
     std::copy(proposal_.begin(), proposal_.end(), labels);
     return true;
 }
 
-void GraphCutter::expansion(const GraphProblem& problem, int max_sweeps, Label* labels) {
-    begin(problem);
+void GraphCutter::rounds(bool eager, int max_sweeps, Label* labels) {
     // A label is tried again only after another one's success changed the labelling.
     std::int64_t failures = 0, tried = 0;
     const std::int64_t limit = std::int64_t{max_sweeps} * labels_;
     for (Label a = 0; failures < labels_ && (max_sweeps <= 0 || tried < limit); ++tried) {
-        failures = expand(a, labels) ? 1 : failures + 1;
+        failures = expand(a, eager, labels) ? 1 : failures + 1;
         a = a + 1 == labels_ ? 0 : a + 1;
     }
+}
+
+void GraphCutter::expansion(const GraphProblem& problem, int max_sweeps, Label* labels) {
+    begin(problem);
+    rounds(false, max_sweeps, labels);
+}
+
+void GraphCutter::eager_expansion(const GraphProblem& problem, int max_sweeps, Label* labels) {
+    begin(problem);
+    if (max_sweeps > 0) return rounds(true, max_sweeps, labels);
+    std::vector<Label> order(at(labels_));
+    std::iota(order.begin(), order.end(), 0);
+    std::vector<std::size_t> lengths{order.size()};
+    std::size_t cursor = 0;
+    while (!lengths.empty()) {
+        std::size_t length = lengths.back();
+        bool success = false;
+        while (cursor < length) {
+            if (expand(order[cursor], true, labels)) {
+                success = true;
+                ++cursor;
+            } else {
+                std::swap(order[cursor], order[--length]);
+            }
+        }
+        if (!success) {
+            cursor = lengths.back();
+            lengths.pop_back();
+        } else {
+            cursor = 0;
+            if (length < lengths.back() / 2) lengths.push_back(length);
+        }
+    }
+}
+
+bool GraphCutter::expansion_move(const GraphProblem& problem, Label a, Label* labels) {
+    begin(problem);
+    return expand(a, true, labels);
+}
+
+void GraphCutter::swap_move(const GraphProblem& problem, Label a, Label b, Label* labels) {
+    begin(problem);
+    if (a != b) swap_pair(a, b, labels);
 }
 
 void GraphCutter::swap_pair(Label a, Label b, Label* labels) {

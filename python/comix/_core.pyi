@@ -37,7 +37,16 @@ def graph_cut(
     method: str,
     max_sweeps: int,
     labels: _Index,
-) -> float: ...
+) -> bool: ...
+def graph_move(
+    unary: _Float,
+    pairwise: _Float,
+    edges: _Index,
+    weights: _Float,
+    first: int,
+    second: int | None,
+    labels: _Index,
+) -> bool: ...
 def puzzlemix_energy(
     images: NDArray[Any],
     saliency: _Float,
