@@ -74,17 +74,15 @@ bool graph_cut(const Array<double>& unary, const Array<double>& pairwise,
                const Array<std::int64_t>& edges, const Array<double>& weights,
                const std::string& method, int max_sweeps, Array<std::int64_t> labels) {
     Graph graph(unary, pairwise, edges, weights, labels);
-    require(method == "expansion" || method == "eager_expansion" || method == "swap",
-            "method: expected one of 'expansion', 'eager_expansion', 'swap', got '" + method + "'");
+    require(method == "expansion" || method == "swap",
+            "method: expected one of 'expansion', 'swap', got '" + method + "'");
 
     const py::gil_scoped_release release;  // only views from here on
     gridcut::GraphCutter cutter;
     if (method == "swap") {
         cutter.swap(graph.problem, max_sweeps, graph.labels_of.data());
-    } else if (method == "expansion") {
-        cutter.expansion(graph.problem, max_sweeps, graph.labels_of.data());
     } else {
-        cutter.eager_expansion(graph.problem, max_sweeps, graph.labels_of.data());
+        cutter.expansion(graph.problem, max_sweeps, graph.labels_of.data());
     }
     graph.finish();
     return cutter.submodular();

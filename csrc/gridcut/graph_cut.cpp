@@ -95,47 +95,35 @@ void GraphCutter::add_edge(std::size_t edge, Costs c, bool only_second_is_curren
                        0);
 }
 
-// One expansion move; installed only when it lowers the energy. The sink side is the one a site
-// takes in every minimum cut or not at all: the label's, or, so that ties switch, the present one.
-bool GraphCutter::expand(Label a, bool eager, Label* labels) {
+// One expansion move; installed only when it lowers the energy. A minimum cut leaves a site on the
+// sink side only if every minimum cut does: here the side of the present label, so ties switch.
+bool GraphCutter::expand(Label a, Label* labels) {
     flow_.reset(topology_);
-    for (int p = 0; p < sites_; ++p) {
-        const Cost gain = unary(p, a) - unary(p, labels[p]);
-        flow_.add_sink_side_cost(p, eager ? -gain : gain);
-    }
+    for (int p = 0; p < sites_; ++p) flow_.add_sink_side_cost(p, unary(p, labels[p]) - unary(p, a));
     for (std::size_t e = 0; e < edges_.size(); ++e) {
         const Label x = labels[edges_[e].p], y = labels[edges_[e].q];
-        Costs costs{pair(e, x, y), pair(e, x, a), pair(e, a, y), pair(e, a, a)};
-        if (eager) costs = {costs.both, costs.first, costs.second, costs.none};
-        add_edge(e, costs, false);
+        add_edge(e, {pair(e, a, a), pair(e, a, y), pair(e, x, a), pair(e, x, y)}, false);
     }
     flow_.solve();
     proposal_.assign(labels, labels + sites_);
     for (int p = 0; p < sites_; ++p)
-        if (flow_.on_sink_side(p) != eager) proposal_[at(p)] = a;
+        if (!flow_.on_sink_side(p)) proposal_[at(p)] = a;
     if (energy(proposal_.data()) >= energy(labels)) return false;
     std::copy(proposal_.begin(), proposal_.end(), labels);
     return true;
 }
 
-void GraphCutter::rounds(bool eager, int max_sweeps, Label* labels) {
-    // A label is tried again only after another one's success changed the labelling.
-    std::int64_t failures = 0, tried = 0;
-    const std::int64_t limit = std::int64_t{max_sweeps} * labels_;
-    for (Label a = 0; failures < labels_ && (max_sweeps <= 0 || tried < limit); ++tried) {
-        failures = expand(a, eager, labels) ? 1 : failures + 1;
-        a = a + 1 == labels_ ? 0 : a + 1;
-    }
-}
-
 void GraphCutter::expansion(const GraphProblem& problem, int max_sweeps, Label* labels) {
     begin(problem);
-    rounds(false, max_sweeps, labels);
-}
-
-void GraphCutter::eager_expansion(const GraphProblem& problem, int max_sweeps, Label* labels) {
-    begin(problem);
-    if (max_sweeps > 0) return rounds(true, max_sweeps, labels);
+    if (max_sweeps > 0) {
+        // A label is tried again only after another one's success changed the labelling.
+        std::int64_t failures = 0, left = std::int64_t{max_sweeps} * labels_;
+        for (Label a = 0; failures < labels_ && left > 0; --left) {
+            failures = expand(a, labels) ? 1 : failures + 1;
+            a = a + 1 == labels_ ? 0 : a + 1;
+        }
+        return;
+    }
     std::vector<Label> order(at(labels_));
     std::iota(order.begin(), order.end(), 0);
     std::vector<std::size_t> lengths{order.size()};
@@ -144,7 +132,7 @@ void GraphCutter::eager_expansion(const GraphProblem& problem, int max_sweeps, L
         std::size_t length = lengths.back();
         bool success = false;
         while (cursor < length) {
-            if (expand(order[cursor], true, labels)) {
+            if (expand(order[cursor], labels)) {
                 success = true;
                 ++cursor;
             } else {
@@ -163,7 +151,7 @@ void GraphCutter::eager_expansion(const GraphProblem& problem, int max_sweeps, L
 
 bool GraphCutter::expansion_move(const GraphProblem& problem, Label a, Label* labels) {
     begin(problem);
-    return expand(a, true, labels);
+    return expand(a, labels);
 }
 
 void GraphCutter::swap_move(const GraphProblem& problem, Label a, Label b, Label* labels) {

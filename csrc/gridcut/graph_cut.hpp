@@ -2,11 +2,15 @@
 //
 //   E(l) = sum_p unary[p, l_p] + sum_{edges pq} weight[pq] V[l_p, l_q]
 //
-// Alpha-expansion and alpha-beta swap as in moves.hpp, in the same orders and with the same ties,
-// every binary move by one minimum cut over the whole graph (Kolmogorov & Zabih, PAMI 2004). Also
-// the single moves, label distances that differ from edge to edge, and "eager" expansion: ties
-// switch, and unlimited rounds leave out labels that have just failed, which is the order (and so
-// the local minimum) of the graph cut library that the papers' code calls.
+// Alpha-expansion and alpha-beta swap, every binary move by one minimum cut over the whole graph
+// (Boykov, Veksler & Zabih, PAMI 2001; Kolmogorov & Zabih, PAMI 2004). Orders and ties are those of
+// the graph cut library that the papers' code calls, so that whole-number costs give its labels:
+//   swap       as in moves.hpp
+//   expansion  sites that could go either way switch. Without a limit, a pass runs over the labels
+//              that have not failed since the last success: a label whose move fails changes
+//              places with the last one of the pass. Passes over ever shorter lists of successful
+//              labels come first, then the longer ones again, until none helps. With a limit:
+//              rounds over all labels.
 // Guarantee: the energy never rises; with submodular moves a local minimum over all of them (swap:
 //   up to the ties of its last round), and the optimum for two labels. Where a move is not
 //   submodular, edges are truncated so that it does no harm (Rother et al., CVPR 2005). Costs are
@@ -44,15 +48,10 @@ class GraphCutter {
     // Improves `labels` [N], at most `max_sweeps` rounds over the labels (<= 0: until none helps).
     void expansion(const GraphProblem& problem, int max_sweeps, Label* labels);
     void swap(const GraphProblem& problem, int max_sweeps, Label* labels);
-    // Expansion whose ties switch. Without a limit, a pass runs over the labels that have not
-    // failed since the last success: a label whose move fails changes places with the last one of
-    // the pass. Passes over ever shorter lists of successful labels come first, then the longer
-    // ones again, until none helps. With a limit: rounds over all labels, as above.
-    void eager_expansion(const GraphProblem& problem, int max_sweeps, Label* labels);
 
-    // One move. Expansion: sites that could go either way switch; whether the energy fell.
+    // One move; whether the energy fell.
     bool expansion_move(const GraphProblem& problem, Label a, Label* labels);
-    // Swap: sites labelled a or b choose anew, those that could go either way take a.
+    // One move: sites labelled a or b choose anew, those that could go either way take a.
     void swap_move(const GraphProblem& problem, Label a, Label b, Label* labels);
 
     // Whether all moves of the last call were submodular, so that each was the best there is.
@@ -73,8 +72,7 @@ class GraphCutter {
     Cost pair(std::size_t edge, Label a, Label b) const;
     Cost energy(const Label* labels) const;
     void add_edge(std::size_t edge, Costs costs, bool only_second_is_current);
-    bool expand(Label a, bool eager, Label* labels);
-    void rounds(bool eager, int max_sweeps, Label* labels);
+    bool expand(Label a, Label* labels);
     void swap_pair(Label a, Label b, Label* labels);
 
     int sites_ = 0, labels_ = 0;

@@ -117,3 +117,108 @@ TEST_CASE("a grid given as a graph gets the grid's swap labels") {
         CHECK(graph.energy(mine) <= graph.energy(theirs));
     }
 }
+
+TEST_CASE("single moves: the best of their reach, and no other site moves") {
+    std::mt19937 random(3);
+    GraphCutter cutter;
+    for (int round = 0; round < 60; ++round) {
+        const int sites = draw(random, 2, 7), labels = draw(random, 2, 4);
+        const Graph graph = random_graph(random, sites, labels, draw(random, 0, 10), true);
+        std::vector<Label> init(static_cast<std::size_t>(sites));
+        for (auto& label : init) label = static_cast<Label>(draw(random, 0, labels - 1));
+        const Label a = static_cast<Label>(draw(random, 0, labels - 1));
+        const Label b = static_cast<Label>((a + 1) % labels);
+        for (const bool swap : {false, true}) {
+            std::vector<Label> found = init;
+            bool fell = false;
+            if (swap) {
+                cutter.swap_move(graph.view(), a, b, found.data());
+            } else {
+                fell = cutter.expansion_move(graph.view(), a, found.data());
+            }
+            CHECK(cutter.submodular());
+            double best = graph.energy(init);
+            for (int choice = 0; choice < 1 << sites; ++choice) {
+                std::vector<Label> tried = init;
+                for (std::size_t p = 0; p < tried.size(); ++p) {
+                    const bool second = choice >> p & 1;
+                    if (!swap && second) tried[p] = a;
+                    if (swap && (init[p] == a || init[p] == b)) tried[p] = second ? a : b;
+                }
+                best = std::min(best, graph.energy(tried));
+            }
+            CHECK(graph.energy(found) == best);
+            if (!swap) CHECK(fell == (best < graph.energy(init)));
+            for (std::size_t p = 0; p < found.size(); ++p)
+                if (swap && init[p] != a && init[p] != b) CHECK(found[p] == init[p]);
+        }
+    }
+}
+
+TEST_CASE("a swap of one label with itself changes nothing") {
+    std::mt19937 random(4);
+    const Graph graph = random_graph(random, 5, 3, 6, true);
+    std::vector<Label> labels{0, 1, 2, 1, 0};
+    GraphCutter().swap_move(graph.view(), 1, 1, labels.data());
+    CHECK(labels == std::vector<Label>{0, 1, 2, 1, 0});
+}
+
+TEST_CASE("distances of every edge's own") {
+    std::mt19937 random(5);
+    GraphCutter cutter;
+    for (int round = 0; round < 40; ++round) {
+        const int sites = draw(random, 2, 7), labels = draw(random, 2, 3);
+        const std::size_t square = static_cast<std::size_t>(labels) * labels;
+        Graph graph = random_graph(random, sites, labels, draw(random, 1, 10), true);
+        const std::vector<double> shared = graph.pairwise;
+        std::vector<double> own;
+        for (const double weight : graph.weight)
+            for (std::size_t k = 0; k < square; ++k) own.push_back(shared[k] * weight);
+        const std::vector<double> ones(graph.weight.size(), 1.0);
+        GraphProblem problem = graph.view();
+        problem.own_pairwise = true;
+        problem.pairwise = own.data();
+        problem.weight = ones.data();
+        for (const bool swap : {false, true}) {  // the same energy, put the other way
+            std::vector<Label> mine(static_cast<std::size_t>(sites), 0), theirs = mine;
+            if (swap) {
+                cutter.swap(problem, 0, mine.data());
+                cutter.swap(graph.view(), 0, theirs.data());
+            } else {
+                cutter.expansion(problem, 0, mine.data());
+                cutter.expansion(graph.view(), 0, theirs.data());
+            }
+            CHECK(mine == theirs);
+            const std::vector<std::int64_t> wide(mine.begin(), mine.end());
+            CHECK(graph_energy(problem, wide.data()) == graph.energy(mine));
+        }
+        // Where only one edge is not submodular, the cutter says so.
+        own[square - 1] = 1e6;
+        std::vector<Label> labels_of(static_cast<std::size_t>(sites), 0);
+        for (std::size_t k = 0; k + 1 < square; ++k) own[k] = 0;
+        cutter.swap_move(problem, 0, static_cast<Label>(labels - 1), labels_of.data());
+        CHECK(!cutter.submodular());
+    }
+}
+
+TEST_CASE("expansion: ties switch, a limit counts rounds over all labels") {
+    GraphCutter cutter;
+    // Label 1 is better at site 0 alone; site 1 does not care, so it switches too.
+    const std::vector<double> unary{5, 0, 3, 3}, pairwise{0, 1, 1, 0}, weight{0};
+    const std::vector<std::int64_t> edge{0, 1};
+    const GraphProblem problem{2, 2, 1, unary.data(), pairwise.data(), edge.data(), weight.data()};
+    std::vector<Label> labels{0, 0};
+    CHECK(cutter.expansion_move(problem, 1, labels.data()));
+    CHECK(labels == std::vector<Label>{1, 1});
+    CHECK(!cutter.expansion_move(problem, 0, labels.data()));
+    CHECK(labels == std::vector<Label>{1, 1});
+    std::mt19937 random(6);
+    for (int round = 0; round < 20; ++round) {
+        const Graph graph = random_graph(random, 8, 4, 12, true);
+        std::vector<Label> by_rounds(8, 0), by_moves(8, 0);
+        cutter.expansion(graph.view(), 2, by_rounds.data());
+        for (int sweep = 0; sweep < 2; ++sweep)
+            for (Label a = 0; a < 4; ++a) cutter.expansion_move(graph.view(), a, by_moves.data());
+        CHECK(by_rounds == by_moves);
+    }
+}

@@ -20,9 +20,9 @@ from comix import grid_cut
 
 Numbers = NDArray[Any]
 
-_UNARY, _EDGE, _DISTANCE = 100_000, 1_000, 100  # factors of gco-wrapper 3.0.9 on floating input
-_INT32 = 2**31 - 1
-_GCO_MOST = 10_000_000  # gco aborts the process above this
+UNARY, EDGE, DISTANCE = 100_000, 1_000, 100  # factors of gco-wrapper 3.0.9 on floating input
+LIMIT = 10_000_000  # gco aborts the process above this
+INT32 = 2**31 - 1
 
 
 class _Recording:
@@ -102,7 +102,9 @@ def next_members(counts: torch.Tensor, first_sweep: bool) -> list[int]:
     return row
 
 
-def _integers(values: Numbers, factor: int, name: str, most: int, why: str) -> Numbers:
+def official_integers(
+    values: Numbers, factor: int, name: str, most: int = LIMIT, why: str = "gco would abort"
+) -> Numbers:
     """``trunc(values * factor)`` in the dtype of the values, as float64; ValueError beyond ``most``."""
     if not np.isfinite(values).all():
         checks.fail(
@@ -135,11 +137,11 @@ def official_cut(unary: Numbers, pairwise: Numbers, cost_v: Numbers, cost_h: Num
         ValueError: costs at which gco-wrapper would wrap around or abort.
     """
     floating = any(np.issubdtype(a.dtype, np.floating) for a in (unary, pairwise, cost_v, cost_h))
-    factors = (_UNARY, _EDGE, _DISTANCE) if floating else (1, 1, 1)
-    aborts = "gco would abort"
-    integers = _integers(unary, factors[0], "unary", _INT32, "the official code's int32 would overflow")
-    edges_v = _integers(cost_v, factors[1], "cost_v", _GCO_MOST, aborts)
-    edges_h = _integers(cost_h, factors[1], "cost_h", _GCO_MOST, aborts)
-    table = _integers(pairwise, factors[2], "pairwise", _GCO_MOST, aborts)
+    factors = (UNARY, EDGE, DISTANCE) if floating else (1, 1, 1)
+    why = "the official code's int32 would overflow"
+    integers = official_integers(unary, factors[0], "unary", INT32, why)
+    edges_v = official_integers(cost_v, factors[1], "cost_v")
+    edges_h = official_integers(cost_h, factors[1], "cost_h")
+    table = official_integers(pairwise, factors[2], "pairwise")
     labels: Numbers = grid_cut(integers, table, edges_v, edges_h, method="swap").labels
     return labels

@@ -1,9 +1,9 @@
-"""gco-wrapper's functions with comix's solvers: exact arithmetic, exceptions instead of aborts.
+"""gco-wrapper's functions and class with comix's solvers: exact arithmetic, exceptions instead of aborts.
 
 gco-wrapper 3.0.9 multiplies floating costs by 1e5 (unary), 1e3 (edges) and 1e2 (label distances) and
 truncates them to int32, which may wrap around; with "expansion" it ends the process on unary costs above 100.
-Here labels are solved on the numbers given. Inside :func:`comix.compat.replay`, "swap" gives gco-wrapper's
-labels.
+Here labels are solved on the numbers given. Inside :func:`comix.compat.replay` the grid functions and ``GCO``
+give gco-wrapper's labels, for both algorithms.
 
     from comix.compat import gco            # or, for code that says "import gco":
     comix.compat.gco.install()
@@ -18,61 +18,34 @@ import numpy as np
 
 from comix import _checks as checks
 from comix import grid_cut
-from comix.compat._gco_graph import grid_edges, solve_graph
+from comix.compat._gco_arrays import (
+    DataTypeNotSupportedError,
+    IndexOutOfBoundError,
+    PyGcoError,
+    ShapeMismatchError,
+    check_symmetric,
+    fit,
+    indices,
+    real_numbers,
+)
+from comix.compat._gco_class import GCO
+from comix.compat._gco_graph import grid_edges, official_labels, solve_graph
 from comix.compat._official import official
-from comix.compat._replay import Numbers, official_cut, replaying
+from comix.compat._replay import Numbers, replaying
 
-__all__ = [
+__all__ = [  # noqa: RUF022 - alphabetical
     "DataTypeNotSupportedError",
+    "GCO",
     "IndexOutOfBoundError",
     "PyGcoError",
     "ShapeMismatchError",
     "cut_general_graph",
     "cut_grid_graph",
     "cut_grid_graph_simple",
+    "get_images_edges_diag",
+    "get_images_edges_vh",
     "install",
 ]
-
-
-class PyGcoError(Exception):
-    """Base of the errors of this module.
-
-    Args:
-        msg: what went wrong.
-    """
-
-    @official
-    def __init__(self, msg: str = "") -> None:
-        super().__init__(msg)
-        self.msg = msg
-
-
-class ShapeMismatchError(PyGcoError, ValueError):
-    """Arrays whose shapes do not fit; also a ValueError."""
-
-
-class DataTypeNotSupportedError(PyGcoError, TypeError):
-    """Costs that are not real numbers; also a TypeError."""
-
-
-class IndexOutOfBoundError(PyGcoError, IndexError):
-    """A site or label that is not there; also an IndexError."""
-
-
-def _numbers(value: Any, name: str, ndim: int) -> Numbers:
-    array = np.asarray(value)
-    if array.dtype.kind not in "iuf":
-        raise DataTypeNotSupportedError(f"{name}: expected real numbers, got dtype {array.dtype}")
-    if array.ndim != ndim:
-        raise ShapeMismatchError(f"{name}: expected {ndim} dimensions, got shape {list(array.shape)}")
-    if array.dtype.itemsize > 8:
-        array = array.astype(np.float64)  # what the solvers hold anyway
-    return array
-
-
-def _fit(array: Numbers, name: str, expected: tuple[int, ...]) -> None:
-    if array.shape != expected:
-        raise ShapeMismatchError(f"{name}: expected shape {list(expected)}, got {list(array.shape)}")
 
 
 @official
@@ -104,7 +77,9 @@ def cut_grid_graph(
     Raises:
         ShapeMismatchError, DataTypeNotSupportedError: shapes that do not fit, not numbers.
         ValueError: NaN, a table that is not symmetric, one diagonal without the other, an unknown algorithm,
-            n_iter below -1; in replay also diagonals, "expansion" and costs that gco-wrapper cannot take.
+            n_iter below -1; in replay also costs that gco-wrapper cannot take: those at which it aborts (for
+            "expansion" unary costs above 100 and distances that are no metric), overflows its integers, or
+            answers as no rule predicts (weights below 0).
 
     Example:
         >>> import numpy as np
@@ -117,46 +92,34 @@ def cut_grid_graph(
     sweeps = checks.check_count(n_iter, "n_iter", -1)
     if (cost_dr is None) != (cost_dl is None):
         checks.fail("cost_dr, cost_dl", "both or neither", "one of them")
-    unary = _numbers(unary_cost, "unary_cost", 3)
+    unary = real_numbers(unary_cost, "unary_cost", 3)
     if 0 in unary.shape:
         raise ShapeMismatchError(f"unary_cost: expected at least one site and label, got {list(unary.shape)}")
     height, width, labels = unary.shape
     table, down, right = (
-        _numbers(value, name, 2)
+        real_numbers(value, name, 2)
         for value, name in ((pairwise_cost, "pairwise_cost"), (cost_v, "cost_v"), (cost_h, "cost_h"))
     )
-    _fit(table, "pairwise_cost", (labels, labels))
-    _fit(down, "cost_v", (height - 1, width))
-    _fit(right, "cost_h", (height, width - 1))
-    if not np.array_equal(table, table.T, equal_nan=True):
-        checks.fail("pairwise_cost", "a symmetric table", "one that is not")
+    fit(table, "pairwise_cost", (labels, labels))
+    fit(down, "cost_v", (height - 1, width))
+    fit(right, "cost_h", (height, width - 1))
+    check_symmetric(table, "pairwise_cost")
     if sweeps == 0:
         return np.zeros(height * width, np.int32)
-    if cost_dr is not None:
-        if replaying():
-            checks.fail("cost_dr, cost_dl", "None in replay", "weights")
-        weights = [down, right]
-        for value, name in ((cost_dr, "cost_dr"), (cost_dl, "cost_dl")):
-            weights.append(_numbers(value, name, 2))
-            _fit(weights[-1], name, (height - 1, width - 1))
-        return solve_graph(
-            unary.reshape(-1, labels),
-            table,
-            np.concatenate(grid_edges(height, width)),
-            np.concatenate([w.ravel().astype(np.float64) for w in weights]),
-            algorithm,
-            sweeps,
-            np.zeros(height * width, np.int64),
-        )
+    weights = [("cost_v", down), ("cost_h", right)]
+    for value, name in ((cost_dr, "cost_dr"), (cost_dl, "cost_dl")):
+        if value is not None:
+            weights.append((name, real_numbers(value, name, 2)))
+            fit(weights[-1][1], name, (height - 1, width - 1))
+    sites, edges = unary.reshape(-1, labels), np.concatenate(grid_edges(height, width)[: len(weights)])
     if replaying():
-        checks.check_option(algorithm, "algorithm in replay", ("swap",))
-        checks.check_option(str(sweeps), "n_iter in replay", ("-1",))
-        found = official_cut(unary, table, down, right)
-    else:
-        limit = None if sweeps == -1 else sweeps
-        arrays = (_solvable(a) for a in (unary, table, down, right))
-        found = grid_cut(*arrays, method=algorithm, max_sweeps=limit).labels
-    flat: Numbers = found.astype(np.int32).ravel()
+        return official_labels(sites, table, edges, weights, algorithm, sweeps)
+    if cost_dr is not None:
+        joined = np.concatenate([w.ravel().astype(np.float64) for _, w in weights])
+        return solve_graph(sites, table, edges, joined, algorithm, sweeps, np.zeros(len(sites), np.int64))
+    limit = None if sweeps == -1 else sweeps
+    arrays = (_solvable(a) for a in (unary, table, down, right))
+    flat: Numbers = grid_cut(*arrays, method=algorithm, max_sweeps=limit).labels.astype(np.int32).ravel()
     return flat
 
 
@@ -190,7 +153,7 @@ def cut_grid_graph_simple(
     """
     if connect not in (4, 8):
         checks.fail("connect", "4 or 8", repr(connect))
-    unary = _numbers(unary_cost, "unary_cost", 3)
+    unary = real_numbers(unary_cost, "unary_cost", 3)
     height, width, _ = unary.shape
     # Edges of the unary's kind, so that integers stay integers, as in gco-wrapper.
     down = np.ones((max(height - 1, 0), width), unary.dtype)
@@ -230,7 +193,7 @@ def cut_general_graph(
         ShapeMismatchError, DataTypeNotSupportedError: shapes that do not fit, not numbers.
         IndexOutOfBoundError: an edge or a start label that is not there.
         ValueError: NaN, a table that is not symmetric, an edge from a site to itself, an unknown algorithm,
-            n_iter below -1; in replay always.
+            n_iter below -1; in replay always: gco-wrapper scales these costs by a factor of its own.
 
     Example:
         >>> import numpy as np
@@ -240,55 +203,89 @@ def cut_general_graph(
         array([0, 0, 1], dtype=int32)
     """
     if replaying():
-        raise ValueError("cut_general_graph: expected to be called outside of replay, which knows grids only")
+        raise ValueError(
+            "cut_general_graph: expected to be called outside of replay, which knows grids and GCO only"
+        )
     checks.check_option(algorithm, "algorithm", ("expansion", "swap"))
     sweeps = checks.check_count(n_iter, "n_iter", -1)
     if down_weight_factor is not None:
         checks.check_number(down_weight_factor, "down_weight_factor", 0.0, above=True)
-    unary = _numbers(unary_cost, "unary_cost", 2)
+    unary = real_numbers(unary_cost, "unary_cost", 2)
     if 0 in unary.shape:
         raise ShapeMismatchError(f"unary_cost: expected at least one site and label, got {list(unary.shape)}")
     sites, labels = unary.shape
-    table = 1.0 - np.eye(labels) if pairwise_cost is None else _numbers(pairwise_cost, "pairwise_cost", 2)
-    _fit(table, "pairwise_cost", (labels, labels))
-    if not np.array_equal(table, table.T, equal_nan=True):
-        checks.fail("pairwise_cost", "a symmetric table", "one that is not")
-    weights = _numbers(edge_weights, "edge_weights", 1)
-    pairs = _indices(edges, "edges", (len(weights), 2), sites)
+    table = 1.0 - np.eye(labels) if pairwise_cost is None else real_numbers(pairwise_cost, "pairwise_cost", 2)
+    fit(table, "pairwise_cost", (labels, labels))
+    check_symmetric(table, "pairwise_cost")
+    weights = real_numbers(edge_weights, "edge_weights", 1)
+    pairs = indices(edges, "edges", (len(weights), 2), sites)
     if bool((pairs[:, 0] == pairs[:, 1]).any()):
         checks.fail("edges", "two different sites each", "an edge from a site to itself")
     start = np.zeros(sites, np.int64)
     if init_labels is not None:
-        start = _indices(init_labels, "init_labels", (sites,), labels)
+        start = indices(init_labels, "init_labels", (sites,), labels)
     return solve_graph(unary, table, pairs, weights, algorithm, sweeps, start)
 
 
-def _indices(value: Any, name: str, shape: tuple[int, ...], limit: int) -> Numbers:
-    """Integers of ``shape`` in ``0..limit-1``."""
-    array = np.asarray(value)
-    if array.size == 0:  # NumPy's empty lists are floats
-        array = array.astype(np.int64)
-    if array.dtype.kind not in "iu":
-        raise DataTypeNotSupportedError(f"{name}: expected integers, got dtype {array.dtype}")
-    _fit(array, name, shape)
-    if array.size and not (int(array.min()) >= 0 and int(array.max()) < limit):
-        wrong = int(array.min()) if int(array.min()) < 0 else int(array.max())
-        raise IndexOutOfBoundError(f"{name}: expected values in 0..{limit - 1}, got {wrong}")
-    return array
+@official
+def get_images_edges_vh(height: int, width: int) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+    """Sites that the edges of a grid join, between rows and between columns.
+
+    Args:
+        height: H.
+        width: W.
+
+    Returns:
+        int64: sites above ``[(H-1)*W]``, sites on the left ``[H*(W-1)]``, those below, those on the right.
+
+    Example:
+        >>> from comix.compat import gco
+        >>> gco.get_images_edges_vh(2, 2)
+        (array([0, 1]), array([0, 2]), array([2, 3]), array([1, 3]))
+    """
+    down, right, _, _ = grid_edges(*_sides(height, width))
+    return down[:, 0], right[:, 0], down[:, 1], right[:, 1]
+
+
+@official
+def get_images_edges_diag(height: int, width: int) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+    """Sites that the diagonals of a grid join.
+
+    Args:
+        height: H.
+        width: W.
+
+    Returns:
+        int64, ``[(H-1)*(W-1)]`` each: upper left sites, upper right ones, the lower right ones across from
+        the first, the lower left ones across from the second.
+
+    Example:
+        >>> from comix.compat import gco
+        >>> gco.get_images_edges_diag(2, 2)
+        (array([0]), array([1]), array([3]), array([2]))
+    """
+    _, _, right, left = grid_edges(*_sides(height, width))
+    return right[:, 0], left[:, 0], right[:, 1], left[:, 1]
+
+
+def _sides(height: Any, width: Any) -> tuple[int, int]:
+    return checks.check_count(height, "height", 1), checks.check_count(width, "width", 1)
 
 
 def install() -> None:
     """Make ``import gco`` find this module, in this process.
 
-    An already imported gco-wrapper is replaced for imports to come.
+    ``from gco import GCO, cut_grid_graph`` and ``import gco.pygco`` work too. An already imported gco-wrapper
+    is replaced for imports to come.
 
     Example:
         >>> import comix.compat.gco, sys
-        >>> before = sys.modules.get("gco")
+        >>> before = {name: sys.modules.pop(name, None) for name in ("gco", "gco.pygco")}
         >>> comix.compat.gco.install()
         >>> import gco
         >>> gco is comix.compat.gco
         True
-        >>> _ = sys.modules.pop("gco") if before is None else sys.modules.update(gco=before)
+        >>> del sys.modules["gco"], sys.modules["gco.pygco"]
+        >>> sys.modules.update({name: module for name, module in before.items() if module})
     """
-    sys.modules["gco"] = sys.modules[__name__]
+    sys.modules["gco"] = sys.modules["gco.pygco"] = sys.modules[__name__]
