@@ -5,6 +5,7 @@ One module per repository, so that an official training script changes its impor
 =========================  =========================================================================
 ``compat.puzzlemix``       snu-mllab/PuzzleMix ``e2dbf3a``: ``mixup.py``
 ``compat.puzzlemix_imagenet``  the same commit: ``imagenet/mixup.py``
+``compat.puzzlemix_imagenet_fast``  the same commit: ``imagenet_fast/lib/utils.py``
 ``compat.comixup``         snu-mllab/Co-Mixup ``2a76816``: ``match.py``, ``mixup.py``, ``mixup_parallel.py``
 ``compat.comixup_imagenet``  the same commit: ``comix-imagenet/lib``
 ``compat.gco``             gco-wrapper 3.0.9

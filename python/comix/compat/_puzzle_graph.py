@@ -95,8 +95,25 @@ class Puzzle:
         first, second = self.noisy(noise, own, partner)
         if replaying():
             return self._as_official(first, second, transport, t_eps, t_size)
+        mask = self._best_mask()
+        plan = self._plan(mask, transport, t_eps, t_size)
+        if first is second:
+            mixed = mix(plan, first)
+        else:
+            second_half = torch.tensor([0, len(first)])  # partners come from the second batch
+            plan = MixPlan(plan.source + second_half, plan.block, plan.weight)
+            mixed = mix(plan, torch.cat([first, second]))
+        return mixed, mask.flatten(1).mean(1).to(self.images.device)
+
+    def mask(self) -> torch.Tensor:
+        """Own images' shares float32 ``[N, 1, H, W]`` on the images' device."""
+        if replaying():
+            return self._official_mask()[0]
+        return self._best_mask().unsqueeze(1).to(self.images.device)
+
+    def _best_mask(self) -> torch.Tensor:
         terms = self.terms
-        mask = puzzlemix_mask(
+        return puzzlemix_mask(
             for_solver(self.images),
             for_solver(self.grad),
             for_solver(self.indices),
@@ -111,14 +128,6 @@ class Puzzle:
             std=None if terms.std is None else terms.std.flatten().cpu(),
             method="auto",
         )
-        plan = self._plan(mask, transport, t_eps, t_size)
-        if first is second:
-            mixed = mix(plan, first)
-        else:
-            second_half = torch.tensor([0, len(first)])  # partners come from the second batch
-            plan = MixPlan(plan.source + second_half, plan.block, plan.weight)
-            mixed = mix(plan, torch.cat([first, second]))
-        return mixed, mask.flatten(1).mean(1).to(self.images.device)
 
     def _plan(self, mask: torch.Tensor, transport: bool, eps: float, size: int) -> MixPlan:
         index = for_solver(self.indices)
@@ -135,16 +144,9 @@ class Puzzle:
     def _as_official(
         self, first: torch.Tensor, second: torch.Tensor, transport: bool, eps: float, size: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        mask, saliency = self._official_mask()
         width, (grid, _) = self.images.shape[-1], self.grid
-        if self.images.shape[-2] != width or width % grid:
-            got = checks.shape_of(self.images)
-            checks.fail("input1", f"square images that {grid} blocks divide in replay", got)
-        if grid == 1:
-            checks.fail("block_num", "at least 2 in replay", "1")
         block = width // grid
-        terms, saliency = self.terms, official_saliency(self.grad, block)
-        energy = (terms.beta, terms.gamma, terms.eta, terms.neigh_size, terms.n_labels)
-        mask = official_mask(terms.plain(self.images), saliency, self.indices, self.alpha, *energy)
         second = second[self.indices]
         if transport:
             patch = min(size, block)
@@ -158,3 +160,16 @@ class Puzzle:
             second = move_patches(second, mask_transport(1 - mask, saliency[self.indices], eps), grid, patch)
         mask = F.interpolate(mask, size=width)
         return mask * first + (1 - mask) * second, mask.flatten(1).mean(1)
+
+    def _official_mask(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Masks ``[N, 1, H, W]`` and block saliency ``[N, H, W]``."""
+        width, (grid, _) = self.images.shape[-1], self.grid
+        if self.images.shape[-2] != width or width % grid:
+            got = checks.shape_of(self.images)
+            checks.fail("input1", f"square images that {grid} blocks divide in replay", got)
+        if grid == 1:
+            checks.fail("block_num", "at least 2 in replay", "1")
+        terms, saliency = self.terms, official_saliency(self.grad, width // grid)
+        energy = (terms.beta, terms.gamma, terms.eta, terms.neigh_size, terms.n_labels)
+        plain = terms.plain(self.images)
+        return official_mask(plain, saliency, self.indices, self.alpha, *energy), saliency

@@ -60,6 +60,22 @@ def graphcut_multi(
         >>> graphcut_multi(show_1, show_2, np.zeros((0, 2)), np.zeros((1, 1)), 0.5, 0.1, 0.2)
         array([[1., 0.]])
     """
+    return cut_one(unary1, unary2, pw_x, pw_y, alpha, beta, eta, n_labels, eps)
+
+
+def cut_one(
+    unary1: Any,
+    unary2: Any,
+    pw_x: Any,
+    pw_y: Any,
+    alpha: Any,
+    beta: float,
+    eta: float,
+    n_labels: int,
+    eps: float = 1e-8,
+    **how: Any,
+) -> Numbers:
+    """:func:`graphcut_multi`, with the further options of :func:`cut_pairs`."""
     first, second, down, right = (np.asarray(a) for a in (unary1, unary2, pw_x, pw_y))
     if first.ndim != 2 or 0 in first.shape:
         checks.fail("unary1", "shape [H, W]", str(list(first.shape)))
@@ -76,9 +92,8 @@ def graphcut_multi(
         if not np.isfinite(array).all():
             checks.fail(name, "finite values", "NaN or infinite ones")
     beta, eta = checks.check_number(beta, "beta"), checks.check_number(eta, "eta")
-    masks = cut_pairs(
-        first[None], second[None], down[None], right[None], share(alpha), beta, eta, n_labels, eps
-    )
+    pair = (first[None], second[None], down[None], right[None])
+    masks = cut_pairs(*pair, share(alpha), beta, eta, n_labels, eps, **how)
     only: Numbers = masks[0]
     return only
 
@@ -104,16 +119,23 @@ def cut_pairs(
     eta: float,
     n_labels: int,
     eps: float = 1e-8,
+    power: int = 2,
+    prescaled: bool = True,
 ) -> Numbers:
-    """:func:`graphcut_multi` of many pairs: float64 ``[N, H, W]``."""
+    """:func:`graphcut_multi` of many pairs: float64 ``[N, H, W]``.
+
+    Labels are ``|t_p - t_q|^power`` apart. ``prescaled``: the official code hands gco-wrapper whole numbers.
+    """
     top = checks.check_count(n_labels, "n_labels", 2) - 1
     blocks = unary1.shape[1] * unary1.shape[2]
     odds = [comb(top, k) * alpha ** (top - k) * (1 - alpha) ** k for k in range(n_labels)]
     prior = eta * -np.log(np.array(odds) + eps) / blocks  # [L]
     t = np.arange(n_labels) / top
     unary = unary1[..., None] * (1 - t) + unary2[..., None] * t + prior  # float64 [N, H, W, L]
-    table = (t[:, None] - t) ** 2
-    if replaying():
+    table = np.abs(t[:, None] - t) ** power
+    if replaying() and not prescaled:
+        labels = official_cut(unary, table.astype(np.float32), pw_x + beta, pw_y + beta)
+    elif replaying():
         # First integers of the official code; gco-wrapper multiplies them again, because the table floats.
         scale = 1000 * blocks
         whole = np.trunc(scale * unary)
