@@ -1,4 +1,4 @@
-"""The pages of docs/ speak the truth: a page's Python runs, top to bottom in one namespace, and links lead on."""
+"""The pages of docs/ speak the truth: their Python runs, each page in one namespace, and links lead on."""
 
 from __future__ import annotations
 
