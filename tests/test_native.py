@@ -51,6 +51,12 @@ def graph_cut_arguments() -> dict[str, Any]:
     }
 
 
+def graph_move_arguments() -> dict[str, Any]:
+    arguments = graph_cut_arguments()
+    del arguments["method"], arguments["max_sweeps"]
+    return {**arguments, "first": 0, "second": 1}
+
+
 def transport_plan_arguments() -> dict[str, Any]:
     return {
         "saliency": RNG.random((P, H, W)),
@@ -206,6 +212,7 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
     "grid_cut": grid_cut_arguments,
     "grid_energy": grid_energy_arguments,
     "graph_cut": graph_cut_arguments,
+    "graph_move": graph_move_arguments,
     "transport_plan": transport_plan_arguments,
     "transport_cost": transport_cost_arguments,
     "mix": mix_arguments,
@@ -228,6 +235,7 @@ OUTPUTS = {
     "grid_cut": ["labels", "energy", "optimal"],
     "grid_energy": ["energy"],
     "graph_cut": ["labels"],
+    "graph_move": ["labels"],
     "transport_plan": ["plan"],
     "transport_cost": ["cost"],
     "mix": ["mixed"],
@@ -250,6 +258,7 @@ INDICES = {
     "grid_cut": {"init": L},
     "grid_energy": {"labels": L},
     "graph_cut": {"labels": L, "edges": H * W},
+    "graph_move": {"labels": L, "edges": H * W},
     "transport_cost": {"plan": H * W},
     "mix": {"source": P, "block": 4},
     "mix_transpose": {"source": P, "block": 4},
@@ -484,3 +493,17 @@ def test_methods_have_one_list() -> None:
         _core.grid_cut(**{**grid_cut_arguments(), "method": method})
     for method in TRANSPORT_METHODS:
         _core.transport_plan(**{**transport_plan_arguments(), "method": method})
+
+
+@pytest.mark.parametrize("changes", [{"first": L}, {"first": -1}, {"second": L}])
+def test_moves_of_labels_that_are_not_there(changes: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=rf"label: expected 0\.\.{L - 1}, got"):
+        _core.graph_move(**{**graph_move_arguments(), **changes})
+
+
+def test_distances_of_every_edge_have_their_shape() -> None:
+    own = np.zeros((2, L, L))
+    for name in ("graph_cut", "graph_move"):
+        getattr(_core, name)(**{**CALLS[name](), "pairwise": own})
+        with pytest.raises(ValueError, match="pairwise: expected shape"):
+            getattr(_core, name)(**{**CALLS[name](), "pairwise": own[:1]})
