@@ -43,6 +43,7 @@ $(VENV)/.adapted: $(VENV)/.built
 	-$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt lightning
 	@touch $@
 
+# Of the tests, one builds the site, so that it stays without warnings.
 $(VENV)/.docs: $(VENV)/.built
 	$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt sphinx myst-parser furo
 	@touch $@
@@ -50,7 +51,7 @@ $(VENV)/.docs: $(VENV)/.built
 demo: build
 	$(BIN)/python -m comix demo --out comix-demo.png
 
-test: build $(VENV)/.adapted cpp-test
+test: build $(VENV)/.adapted $(VENV)/.docs cpp-test
 	$(BIN)/python -m pytest -q
 
 # make cpp-test, make sanitize, make tsan: the presets of CMakePresets.json
@@ -74,7 +75,7 @@ format: $(VENV)/.lint
 	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.[ch]pp' 'tests/cpp/*.[ch]pp' 'cuda/*.[ch]pp' 'cuda/*.cu' 'cuda/*.cuh')
 
 docs: $(VENV)/.docs
-	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+	$(BIN)/sphinx-build -E -W --keep-going -q -b html docs build/docs
 	@echo "build/docs/index.html"
 
 bench: $(VENV)/.bench
