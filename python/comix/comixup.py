@@ -1,6 +1,6 @@
 """Co-Mixup: mix a whole batch jointly, so that outputs are salient, smooth and unlike each other.
 
-Each of m outputs labels every block with one of n inputs (or two at half weight). Minimised is
+Each of m outputs labels every block with one of n inputs (or two at half weight). Minimised is ::
 
     sum_o sum_p c[l_op, p] + beta'/2 sum_o sum_edges |z_op - z_oq|^2 + gamma' sum_o s_o . f(pi_o)
 

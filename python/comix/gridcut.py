@@ -1,5 +1,7 @@
 """Multi-label energies on a 4-connected grid: minimise and evaluate.
 
+The energy of the labels l is ::
+
     E(l) = sum_p unary[p, l_p] + sum_edges weight[pq] * pairwise[l_p, l_q]
 
 Boykov, Veksler & Zabih, PAMI 2001 (expansion, swap); Ishikawa, PAMI 2003 (exact, ordered labels).

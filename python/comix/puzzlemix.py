@@ -1,5 +1,7 @@
 """PuzzleMix: which share of each block comes from a sample and which from its partner.
 
+The energy of a mask is ::
+
     E = sum_p (1-t_p) K1_p + t_p K2_p + eta prior(k_p) / blocks  +  sum_edges (g + beta') (t_p - t_q)^2
 
 with t = k / (L-1) the partner's share under label k, K1 the saliency of the partner and K2 that of the

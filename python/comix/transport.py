@@ -1,5 +1,7 @@
 """Moving salient blocks to where a mask shows them, as a permutation of the blocks.
 
+The costs are ::
+
     cost(i, j) = eps * C(i, j) - saliency[i] * [mask[j] > 0],  block i landing at position j
     C(i, j) = squared distance of the blocks / (max(gh, gw) - 1)^2
 

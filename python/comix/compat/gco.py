@@ -3,7 +3,7 @@
 gco-wrapper 3.0.9 multiplies floating costs by 1e5 (unary), 1e3 (edges) and 1e2 (label distances) and
 truncates them to int32, which may wrap around; with "expansion" it ends the process on unary costs above 100.
 Here labels are solved on the numbers given. Inside :func:`comix.compat.replay` the grid functions and ``GCO``
-give gco-wrapper's labels, for both algorithms.
+give gco-wrapper's labels, for both algorithms. ::
 
     from comix.compat import gco            # or, for code that says "import gco":
     comix.compat.gco.install()
