@@ -210,6 +210,7 @@ def source_files() -> Iterator[tuple[Path, int]]:
         ("cuda", NATIVE_SUFFIXES, 400),
         ("python", {".py", ".pyi"}, 300),
         ("benchmarks", {".py"}, 300),
+        ("examples", {".py"}, 150),
         ("tests", {".py", ".cpp"}, 500),
     ):
         for file in sorted((ROOT / folder).rglob("*")):
