@@ -1,7 +1,7 @@
 """Losses over few (class, weight) pairs per output instead of dense soft labels.
 
 A mixed image holds two to five classes, whatever the number of classes K. As pairs ``[B, k]`` its target is
-small enough for any K, and it is what loss functions and heads need that take class indices.
+small enough for any K, and it is what loss functions and heads need that take class indices. ::
 
     result = aug(images, targets)
     index, weight = comix.losses.class_pairs(result.plan, targets)
