@@ -8,8 +8,6 @@ from typing import Any
 
 import comix
 
-DOCS = Path(__file__).parent
-
 project = "comix"
 author = "the comix authors"
 version = release = comix.__version__
@@ -55,21 +53,9 @@ def site_links(text: str) -> str:
     return re.sub(r"\]\(([^)\s]+)\)", lambda link: f"]({PAGES.get(link[1], link[1])})", text)
 
 
-def lines_with_pages(text: str) -> str:
-    """The lines of the index, less those that lead to a page which is not there."""
-    kept = []
-    for line in text.splitlines():
-        pages = re.findall(r"\]\(([a-z-]+)\.md\)|^([a-z-]+)$", line)  # links, and entries of a toctree
-        if all((DOCS / f"{linked or entry}.md").exists() for linked, entry in pages):
-            kept.append(line)
-    return "\n".join(kept)
-
-
 def on_source(app: Any, name: str, source: list[str]) -> None:
     """Adapt a page before it is parsed."""
     source[0] = site_links(source[0])
-    if name == "index":
-        source[0] = lines_with_pages(source[0])
 
 
 def on_include(app: Any, path: Path, parent: str, source: list[str]) -> None:

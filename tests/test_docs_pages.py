@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torchvision_ops  # noqa: F401
+import torchvision_ops  # noqa: F401 - timm, kornia and Lightning import torchvision
+from solvers import torch_threads
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-LIBRARIES = {"kornia", "lightning", "timm", "torchvision"}  # with pages of their names
+NEEDS = {"timm": "timm", "torchvision": "torchvision", "kornia": "kornia", "lightning": "lightning.pytorch"}
 
 
 @contextlib.contextmanager
@@ -34,14 +35,14 @@ def left_as_found() -> Iterator[None]:
         sys.modules.update(gco)
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning")  # of the libraries that pages are about
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning", "ignore:.*num_workers")  # Lightning
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
 def test_examples_run(page: Path) -> None:
+    if page.stem in NEEDS:
+        pytest.importorskip(NEEDS[page.stem])
     text = page.read_text(encoding="utf-8")
-    if page.stem in LIBRARIES:
-        pytest.importorskip(page.stem)
     names: dict[str, object] = {"__name__": "__main__"}
-    with left_as_found():
+    with left_as_found(), torch_threads(1):
         for found in re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
             above = "\n" * (text.count("\n", 0, found.start()) + 1)  # so that errors show the page's lines
             exec(compile(above + found.group(1), str(page), "exec"), names)
