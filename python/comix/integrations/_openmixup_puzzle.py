@@ -194,7 +194,7 @@ class _Shuffle:
                 "call torch.distributed.init_process_group first"
             )
         world = distributed.get_world_size()
-        counts = _gathered(torch.tensor([count], device=device)).tolist()
+        counts = _gathered(torch.full((1,), count, device=device)).tolist()
         if len(set(counts)) > 1:
             checks.fail("img", "batches of one size in all processes in dist_mode", str(counts))
         total = world * count
