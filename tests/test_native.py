@@ -208,25 +208,27 @@ def test_values_that_are_not_finite_neither_crash_nor_hang() -> None:
 import itertools, sys
 import numpy as np
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-import test_native as t
-for name, keys in {{"grid_cut": t.CUT_METHODS, "transport_plan": t.TRANSPORT_METHODS}}.items():
-    terms = [k for k, v in t.CALLS[name]().items() if isinstance(v, np.ndarray) and v.dtype == float]
+import native_arguments as given
+from comix import _core
+from solvers import CUT_METHODS, TRANSPORT_METHODS
+for name, keys in {{"grid_cut": CUT_METHODS, "transport_plan": TRANSPORT_METHODS}}.items():
+    terms = [k for k, v in given.CALLS[name]().items() if isinstance(v, np.ndarray) and v.dtype == float]
     for method, key, bad in itertools.product(keys, terms, (np.nan, np.inf, -np.inf, 1.7e308, 5e-324)):
-        arguments = {{**t.CALLS[name](), "method": method}}
+        arguments = {{**given.CALLS[name](), "method": method}}
         arguments[key].flat[1] = bad
         try:
-            getattr(t._core, name)(**arguments)
+            getattr(_core, name)(**arguments)
         except ValueError:
             continue
-        result = arguments[t.OUTPUTS[name][0]]
-        assert result.min() >= 0 and result.max() < (t.L if name == "grid_cut" else t.H * t.W)
-for eps, method in itertools.product((np.nan, np.inf, -np.inf, -1.0, 1.7e308), t.TRANSPORT_METHODS):
-    arguments = {{**t.transport_plan_arguments(), "method": method, "eps": eps}}
+        result = arguments[given.OUTPUTS[name][0]]
+        assert result.min() >= 0 and result.max() < (given.L if name == "grid_cut" else given.H * given.W)
+for eps, method in itertools.product((np.nan, np.inf, -np.inf, -1.0, 1.7e308), TRANSPORT_METHODS):
+    arguments = {{**given.transport_plan_arguments(), "method": method, "eps": eps}}
     try:
-        t._core.transport_plan(**arguments)
+        _core.transport_plan(**arguments)
     except ValueError:
         continue
-    assert sorted(arguments["plan"][0].flat) == list(range(t.H * t.W))
+    assert sorted(arguments["plan"][0].flat) == list(range(given.H * given.W))
 print("done")
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=20)
