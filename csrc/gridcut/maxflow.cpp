@@ -71,7 +71,7 @@ int MaxFlow<Topology>::next_active() {
         }
         const int node = active_[active_at_++];
         node_[static_cast<std::size_t>(node)].queued = false;
-        if (node_[static_cast<std::size_t>(node)].state == sink) return node;
+        if (node_[static_cast<std::size_t>(node)].parent != no_parent) return node;
     }
 }
 
@@ -81,69 +81,86 @@ void MaxFlow<Topology>::make_orphan(int node) {
     orphans_.push_back(node);
 }
 
-// Extends the tree from `node` over its residual arcs. Returns an arc from a node with excess into
-// the tree where there is one, else no_parent.
+// Extends the tree of `node` over its residual arcs. Returns an arc from the source tree to the
+// sink tree when the trees touch, else no_parent.
 template <class Topology>
 Arc MaxFlow<Topology>::grow(int node) {
     const Node& own = node_[static_cast<std::size_t>(node)];
+    const Tree tree = own.tree;
     const std::int32_t stamp = own.stamp, distance = own.distance;
-    Arc found = no_parent;
-    topology_->for_each_arc(node, [&](Arc, int tail, Arc arc) {  // arc: from tail to node
-        if (residual_[static_cast<std::size_t>(arc)] <= 0) return false;
-        Node& other = node_[static_cast<std::size_t>(tail)];
-        if (other.state == source) {
-            found = arc;
+    Arc middle = no_parent;
+    topology_->for_each_arc(node, [&](Arc arc, int head, Arc back) {
+        const Arc along = tree == source ? arc : back;  // the direction in which flow would run
+        if (residual_[static_cast<std::size_t>(along)] <= 0) return false;
+        Node& other = node_[static_cast<std::size_t>(head)];
+        if (other.tree == none) {
+            other.tree = tree;
+            other.parent = back;
+            other.stamp = stamp;
+            other.distance = distance + 1;
+            activate(head);
+        } else if (other.tree != tree) {
+            middle = along;
             return true;
+        } else if (other.stamp <= stamp && other.distance > distance) {
+            other.parent = back;  // a shorter way to the terminal
+            other.stamp = stamp;
+            other.distance = distance + 1;
         }
-        if (other.state == free) {
-            other.state = sink;
-            activate(tail);
-        } else if (other.stamp > stamp || other.distance <= distance) {
-            return false;
-        }
-        other.parent = arc;  // the only way to the sink, or a shorter one
-        other.stamp = stamp;
-        other.distance = distance + 1;
         return false;
     });
-    return found;
+    return middle;
 }
 
-// Sends what fits from the tail of `first` down the tree.
 template <class Topology>
-void MaxFlow<Topology>::augment(Arc first) {
+void MaxFlow<Topology>::augment(Arc middle) {
     const auto residual = [this](Arc arc) -> Cost& {
         return residual_[static_cast<std::size_t>(arc)];
     };
     const auto parent = [this](int node) { return node_[static_cast<std::size_t>(node)].parent; };
-    const auto tail = static_cast<std::size_t>(topology_->head(topology_->sister(first)));
-    const int head = topology_->head(first);
+    const int tail = topology_->head(topology_->sister(middle));
+    const int head = topology_->head(middle);
 
-    Cost amount = std::min(excess_[tail], residual(first));
-    int node = head;
-    for (Arc arc; (arc = parent(node)) != terminal; node = topology_->head(arc))
-        amount = std::min(amount, residual(arc));
-    amount = std::min(amount, -excess_[static_cast<std::size_t>(node)]);
+    Cost bottleneck = residual(middle);
+    int node = tail;
+    for (Arc arc; (arc = parent(node)) != terminal;) {
+        bottleneck = std::min(bottleneck, residual(topology_->sister(arc)));
+        node = topology_->head(arc);
+    }
+    bottleneck = std::min(bottleneck, excess_[static_cast<std::size_t>(node)]);
+    node = head;
+    for (Arc arc; (arc = parent(node)) != terminal;) {
+        bottleneck = std::min(bottleneck, residual(arc));
+        node = topology_->head(arc);
+    }
+    bottleneck = std::min(bottleneck, -excess_[static_cast<std::size_t>(node)]);
 
-    excess_[tail] -= amount;
-    if (excess_[tail] == 0) node_[tail].state = free;
-    residual(first) -= amount;
-    residual(topology_->sister(first)) += amount;
+    residual(middle) -= bottleneck;
+    residual(topology_->sister(middle)) += bottleneck;
+    node = tail;
+    for (Arc arc; (arc = parent(node)) != terminal;) {
+        const int next = topology_->head(arc);
+        residual(arc) += bottleneck;
+        if ((residual(topology_->sister(arc)) -= bottleneck) == 0) make_orphan(node);
+        node = next;
+    }
+    if ((excess_[static_cast<std::size_t>(node)] -= bottleneck) == 0) make_orphan(node);
     node = head;
     for (Arc arc; (arc = parent(node)) != terminal;) {
         const int next = topology_->head(arc);
-        residual(topology_->sister(arc)) += amount;
-        if ((residual(arc) -= amount) == 0) make_orphan(node);
+        residual(topology_->sister(arc)) += bottleneck;
+        if ((residual(arc) -= bottleneck) == 0) make_orphan(node);
         node = next;
     }
-    if ((excess_[static_cast<std::size_t>(node)] += amount) == 0) make_orphan(node);
+    if ((excess_[static_cast<std::size_t>(node)] += bottleneck) == 0) make_orphan(node);
 }
 
-// Number of arcs from `node` to the sink along parents, or -1 when the way ends at an orphan.
+// Number of arcs from `node` to its terminal along parents, or -1 when the way ends at an orphan.
 template <class Topology>
-int MaxFlow<Topology>::distance_to_sink(int node) {
+int MaxFlow<Topology>::distance_to_terminal(int node) {
     int steps = 0;
-    for (int end = node;;) {
+    int end = node;
+    for (;;) {
         Node& at = node_[static_cast<std::size_t>(end)];
         if (at.stamp == time_) {
             steps += at.distance;
@@ -173,45 +190,48 @@ int MaxFlow<Topology>::distance_to_sink(int node) {
 template <class Topology>
 void MaxFlow<Topology>::adopt(int node) {
     Node& own = node_[static_cast<std::size_t>(node)];
+    const Tree tree = own.tree;
     Arc best = no_parent;
     int best_distance = std::numeric_limits<int>::max();
-    topology_->for_each_arc(node, [&](Arc arc, int head, Arc) {
-        if (residual_[static_cast<std::size_t>(arc)] <= 0) return false;
-        if (node_[static_cast<std::size_t>(head)].state != sink) return false;
-        const int distance = distance_to_sink(head);
+    topology_->for_each_arc(node, [&](Arc arc, int head, Arc back) {
+        if (node_[static_cast<std::size_t>(head)].tree != tree) return false;
+        const Arc from_terminal = tree == source ? back : arc;
+        if (residual_[static_cast<std::size_t>(from_terminal)] <= 0) return false;
+        const int distance = distance_to_terminal(head);
         if (distance >= 0 && distance < best_distance) {
             best = arc;
             best_distance = distance;
         }
         return false;
     });
-    own.parent = best;
     if (best != no_parent) {
+        own.parent = best;
         own.stamp = time_;
         own.distance = best_distance + 1;
         return;
     }
-    own.state = free;
     topology_->for_each_arc(node, [&](Arc arc, int head, Arc back) {
         const Node& other = node_[static_cast<std::size_t>(head)];
-        if (other.state != sink) return false;
-        if (residual_[static_cast<std::size_t>(arc)] > 0) activate(head);
+        if (other.tree != tree) return false;
+        if (residual_[static_cast<std::size_t>(tree == source ? back : arc)] > 0) activate(head);
         if (other.parent == back) make_orphan(head);
         return false;
     });
+    own.tree = none;
+    own.parent = no_parent;
 }
 
 template <class Topology>
 void MaxFlow<Topology>::adopt_orphans() {
-    // Those nearest to the sink were found last; adopted first, they can adopt the others.
+    // Those nearest to a terminal were found last; adopted first, they can adopt the others.
     std::reverse(orphans_.begin(), orphans_.end());
     for (std::size_t k = 0; k < orphans_.size(); ++k) adopt(orphans_[k]);
     orphans_.clear();
 }
 
 // Sends along every line what nodes further down it can take.
-template <class Topology>
-void MaxFlow<Topology>::push_straight() {
+template <>
+void MaxFlow<GridTopology>::push_straight() {
     topology_->for_each_line([&](int first, int step, int count, int forward, int backward) {
         if (static_cast<int>(room_.size()) < count) room_.resize(static_cast<std::size_t>(count));
         Cost *residual = residual_.data(), *excess = excess_.data(), *rooms = room_.data();
@@ -237,6 +257,9 @@ void MaxFlow<Topology>::push_straight() {
     });
 }
 
+template <>
+void MaxFlow<ArcTopology>::push_straight() {}
+
 template <class Topology>
 void MaxFlow<Topology>::solve() {
     push_straight();
@@ -249,29 +272,26 @@ void MaxFlow<Topology>::solve() {
     time_ = 0;
     for (std::size_t i = 0; i < nodes; ++i) {
         if (excess_[i] == 0) continue;
-        if (excess_[i] > 0) {
-            node_[i].state = source;
-            continue;
-        }
-        node_[i].state = sink;
+        node_[i].tree = excess_[i] > 0 ? source : sink;
         node_[i].parent = terminal;
         node_[i].distance = 1;
-        activate(static_cast<int>(i));
+        // One tree that grows finds all ways, and the nodes that reach the sink.
+        if (!Topology::kStraight || excess_[i] < 0) activate(static_cast<int>(i));
     }
 
     for (int node = -1;;) {
-        // A node whose growth met excess stays active until it meets nothing more.
-        if (node < 0 || node_[static_cast<std::size_t>(node)].state != sink) {
+        // A node whose growth met the other tree stays active until it meets nothing more.
+        if (node < 0 || node_[static_cast<std::size_t>(node)].parent == no_parent) {
             node = next_active();
             if (node < 0) return;
         }
-        const Arc first = grow(node);
-        if (first == no_parent) {
+        const Arc middle = grow(node);
+        if (middle == no_parent) {
             node = -1;
             continue;
         }
         ++time_;
-        augment(first);
+        augment(middle);
         adopt_orphans();
     }
 }

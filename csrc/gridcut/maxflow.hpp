@@ -1,18 +1,19 @@
-// Maximum flow / minimum cut by a search tree that is kept from one augmentation to the next.
+// Maximum flow / minimum cut by two search trees that are kept from one augmentation to the next.
 //
-// Algorithm: what straight lines can carry flows first, row by row and column by column (grids
-//   only). Then a tree of residual arcs grows from the sink; where it meets a node with excess, the
-//   path is saturated, which cuts off orphans; orphans look for a new parent, nearest to the sink
-//   first (distance labels with time stamps). After Boykov & Kolmogorov, "An experimental
-//   comparison of min-cut/max-flow algorithms for energy minimization in vision", PAMI 2004,
-//   section 3, with one tree instead of two: the straight lines leave short ways.
+// Algorithm: Boykov & Kolmogorov, "An experimental comparison of min-cut/max-flow algorithms for
+//   energy minimization in vision", PAMI 2004, section 3: a tree of residual arcs grows from the
+//   source and one into the sink; where they touch, the path is saturated, which cuts off orphans;
+//   orphans look for a new parent, nearest to the terminal first (distance labels with time
+//   stamps). On grids, flow along straight rows and columns goes first; it leaves short ways, which
+//   growing from the sink alone finds faster.
 // Guarantee: integer capacities, an exact minimum cut; among all minimum cuts the one whose sink
 //   side is smallest (a node is on the sink side iff it still reaches the sink in the residual
 //   graph), so the answer does not depend on the order of augmentations.
 // Cost: worst case O(nodes^2 * arcs * value) on paper, close to linear on grids.
 //
 // The network's shape is a Topology, so that grids need no arc lists:
-//   int nodes() const; int head(arc); Arc sister(arc); for_each_arc(); for_each_line().
+//   int nodes() const; int head(arc); Arc sister(arc); for_each_arc(node, visit);
+//   kStraight, and then for_each_line(visit).
 // An arc may be declared without capacity; a boundary arc of a grid leads to a padding node.
 #pragma once
 
@@ -49,6 +50,9 @@ class GridTopology {
     int head(Arc arc) const { return (arc >> 2) + offset_[arc & 3]; }
     Arc sister(Arc arc) const { return (head(arc) << 2) | ((arc & 3) ^ 1); }
 
+    // Whether straight lines carry most of the flow, so that ways are short afterwards.
+    static constexpr bool kStraight = true;
+
     // visit(arc, head, sister) for the arcs of a node, until it returns true.
     template <class Visit>
     void for_each_arc(int node, const Visit& visit) const {
@@ -82,6 +86,8 @@ class ArcTopology {
     int add_edge(int tail, int head);
     void finish();
 
+    static constexpr bool kStraight = false;
+
     int nodes() const { return nodes_; }
     Arc arc(int edge) const { return position_[static_cast<std::size_t>(edge)]; }
     Arc arcs() const { return static_cast<Arc>(head_.size()); }
@@ -94,8 +100,6 @@ class ArcTopology {
         for (Arc arc = first_[static_cast<std::size_t>(node)]; arc < end; ++arc)
             if (visit(arc, head(arc), sister(arc))) return;
     }
-    template <class Visit>
-    void for_each_line(const Visit&) const {}
 
   private:
     int nodes_ = 0;
@@ -122,18 +126,16 @@ class MaxFlow {
     }
 
     void solve();
-    bool on_sink_side(int node) const {
-        return node_[static_cast<std::size_t>(node)].state == sink;
-    }
+    bool on_sink_side(int node) const { return node_[static_cast<std::size_t>(node)].tree == sink; }
 
   private:
-    enum State : std::uint8_t { free, source, sink };  // with excess; in the sink's tree
+    enum Tree : std::uint8_t { none, source, sink };
     static constexpr Arc no_parent = -1, terminal = -2, orphan = -3;
 
     struct Node {
         Arc parent = no_parent;  // arc to the parent, or one of the marks
         std::int32_t stamp = 0, distance = 0;
-        State state = free;
+        Tree tree = none;
         bool queued = false;
     };
 
@@ -141,10 +143,10 @@ class MaxFlow {
     void activate(int node);
     int next_active();
     Arc grow(int node);
-    void augment(Arc first);
+    void augment(Arc middle);
     void adopt_orphans();
     void adopt(int node);
-    int distance_to_sink(int node);
+    int distance_to_terminal(int node);
     void make_orphan(int node);
 
     const Topology* topology_ = nullptr;
@@ -157,6 +159,10 @@ class MaxFlow {
     std::int32_t time_ = 0;
 };
 
+template <>
+void MaxFlow<GridTopology>::push_straight();
+template <>
+void MaxFlow<ArcTopology>::push_straight();
 extern template class MaxFlow<GridTopology>;
 extern template class MaxFlow<ArcTopology>;
 

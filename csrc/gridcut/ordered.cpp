@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/index.hpp"
+
 namespace comix::gridcut {
 
 namespace {
@@ -82,6 +84,28 @@ void OrderedCut::build(const GridProblem& problem) {
     topology_.finish();
 }
 
+// x_k = 0 with x_{k+1} = 1 is no label: the chain of a site's levels has no limit downwards. What
+// the levels below can take goes there at once.
+void OrderedCut::add_chains() {
+    const int levels = labels_ - 1;
+    room_.resize(at(levels));
+    Cost* own = cost_.data();
+    for (int p = 0, edge = 0; p < height_ * width_; ++p, own += levels) {
+        Cost room = 0;  // what the levels after this one can take
+        for (int k = levels - 1; k >= 0; --k) {
+            room_[at(k)] = room;
+            room -= std::min<Cost>(own[k], 0);
+        }
+        Cost carried = 0;
+        for (int k = 0; k < levels; ++k) {
+            const Cost here = own[k] + carried;
+            carried = std::max<Cost>(std::min(here, room_[at(k)]), 0);
+            flow_.add_sink_side_cost(node(p, k + 1), here - carried);
+            if (k + 1 < levels) flow_.add_capacity(topology_.arc(edge++), kInfinity, carried);
+        }
+    }
+}
+
 void OrderedCut::solve(const GridProblem& problem, const FixedGrid& grid, Label* labels) {
     if (problem.labels == 1) {
         std::fill(labels, labels + grid.sites(), 0);
@@ -89,21 +113,19 @@ void OrderedCut::solve(const GridProblem& problem, const FixedGrid& grid, Label*
     }
     build(problem);
     flow_.reset(topology_);
-    int edge = 0;
-    for (int p = 0; p < grid.sites(); ++p) {
+    cost_.resize(at(grid.sites()) * at(labels_ - 1));
+    for (int p = 0; p < grid.sites(); ++p)
         for (int k = 1; k < labels_; ++k)
-            flow_.add_sink_side_cost(node(p, k), grid.unary(p)[k] - grid.unary(p)[k - 1]);
-        // x_k = 0 with x_{k+1} = 1 is no label.
-        for (int k = 1; k + 1 < labels_; ++k, ++edge)
-            flow_.add_capacity(topology_.arc(edge), kInfinity, 0);
-    }
+            cost_[at(node(p, k))] = grid.unary(p)[k] - grid.unary(p)[k - 1];
+    const auto cost = [this](int n) -> Cost& { return cost_[at(n)]; };
+    int edge = grid.sites() * (labels_ - 2);  // the chains come first
     for_each_grid_edge(height_, width_, [&](int p, int q, bool vertical) {
         const auto v = [&](int i, int j) {
             return vertical ? grid.vertical(p, i, j) : grid.horizontal(p, i, j);
         };
         for (int k = 1; k < labels_; ++k) {
-            flow_.add_sink_side_cost(node(p, k), v(k, 0) - v(k - 1, 0));
-            flow_.add_sink_side_cost(node(q, k), v(0, k) - v(0, k - 1));
+            cost(node(p, k)) += v(k, 0) - v(k - 1, 0);
+            cost(node(q, k)) += v(0, k) - v(0, k - 1);
         }
         for (const auto [k, m] : coupled_) {
             // D x_k y_m with D <= 0, as a cut: D y_m + |D| (1 - x_k) y_m, or with x and y
@@ -112,14 +134,15 @@ void OrderedCut::solve(const GridProblem& problem, const FixedGrid& grid, Label*
             const Cost d =
                 -std::min<Cost>(v(k, m) - v(k - 1, m) - v(k, m - 1) + v(k - 1, m - 1), 0);
             if (k > m) {
-                flow_.add_sink_side_cost(node(p, k), -d);
+                cost(node(p, k)) -= d;
                 flow_.add_capacity(topology_.arc(edge++), 0, d);
             } else {
-                flow_.add_sink_side_cost(node(q, m), -d);
+                cost(node(q, m)) -= d;
                 flow_.add_capacity(topology_.arc(edge++), d, 0);
             }
         }
     });
+    add_chains();
     flow_.solve();
     for (int p = 0; p < grid.sites(); ++p) {
         labels[p] = 0;

@@ -34,10 +34,13 @@ class OrderedCut {
     };
 
     void build(const GridProblem& problem);
+    void add_chains();
     int node(int site, int level) const { return site * (labels_ - 1) + level - 1; }
 
     int height_ = 0, width_ = 0, labels_ = 0;
     std::vector<double> pairwise_;    // of the graph at hand
+    std::vector<Cost> cost_;          // [node], when on the sink side
+    std::vector<Cost> room_;          // [level] of a chain
     std::vector<LevelPair> coupled_;  // level pairs with D != 0
     ArcTopology topology_;            // first the chains, then the edges' arcs
     MaxFlow<ArcTopology> flow_;
