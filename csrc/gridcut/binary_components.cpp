@@ -17,7 +17,7 @@ constexpr Cost kUnit = BinaryMove::kMostSites + 1;
 // and its sites stay undecided.
 bool BinaryMove::eliminate_components(int widest) {
     bool all = true;
-    for (int p = 0; p < sites(); ++p) {
+    for (const int p : playing_) {
         if (choice_[at(p)] != undecided || mark_[at(p)]) continue;
         find_component(p);
         if (static_cast<int>(component_.size()) <= kMostSites &&
@@ -27,7 +27,7 @@ bool BinaryMove::eliminate_components(int widest) {
             all = false;
         }
     }
-    std::fill(mark_.begin(), mark_.end(), std::uint8_t{0});
+    for (const int p : playing_) mark_[at(p)] = 0;
     return all;
 }
 

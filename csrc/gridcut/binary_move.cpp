@@ -1,6 +1,7 @@
 #include "gridcut/binary_move.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/index.hpp"
 
@@ -30,7 +31,7 @@ void BinaryMove::resize(int height, int width) {
     height_ = height;
     width_ = width;
     topology_.resize(height, width);
-    const auto n = static_cast<std::size_t>(sites());
+    const auto n = at(sites());
     choice_.resize(n);
     least_.resize(n);
     most_.resize(n);
@@ -40,11 +41,23 @@ void BinaryMove::resize(int height, int width) {
 }
 
 void BinaryMove::clear() {
-    const auto n = static_cast<std::size_t>(sites());
+    const auto n = at(sites());
+    playing_.resize(n);
+    std::iota(playing_.begin(), playing_.end(), 0);
     take_.assign(n, 0);
     down_.assign(n, Edge{});
     right_.assign(n, Edge{});
     current_.assign(n, 0);
+}
+
+void BinaryMove::clear(const std::vector<int>& playing) {
+    for (const int p : playing_) {
+        take_[at(p)] = 0;
+        down_[at(p)] = right_[at(p)] = Edge{};
+        current_[at(p)] = 0;
+        choice_[at(p)] = keep;
+    }
+    playing_ = playing;
 }
 
 void BinaryMove::decide(int site, Choice choice) {
@@ -54,7 +67,8 @@ void BinaryMove::decide(int site, Choice choice) {
 
 void BinaryMove::decide_by_bounds() {
     settled_.clear();
-    for (int p = 0; p < sites(); ++p) {
+    for (const int p : playing_) choice_[at(p)] = undecided;
+    for (const int p : playing_) {
         Cost least = take_[at(p)], most = least;
         for_each_neighbour(p, [&](int, const Edge& e, bool first) {
             const Cost if_kept = taking(e, first, 0), if_taken = taking(e, first, 1);
@@ -63,7 +77,6 @@ void BinaryMove::decide_by_bounds() {
         });
         least_[at(p)] = least;
         most_[at(p)] = most;
-        choice_[at(p)] = undecided;
         if (least >= 0) {  // taking never helps; ties keep
             decide(p, keep);
         } else if (most < 0) {
@@ -93,7 +106,8 @@ BinaryMove::Outcome BinaryMove::solve(bool any_minimum) {
     if (fits_table()) return {true, solve_table(any_minimum)};
     decide_by_bounds();
     bool proven = true;
-    if (std::find(choice_.begin(), choice_.end(), undecided) != choice_.end()) {
+    const auto open = [this](int p) { return choice_[at(p)] == undecided; };
+    if (std::any_of(playing_.begin(), playing_.end(), open)) {
         const int widest = undecided_are_submodular() ? kFastFrontier : kExactWidth + 1;
         if (!eliminate_components(widest)) proven = min_cut();
     }
@@ -103,31 +117,25 @@ BinaryMove::Outcome BinaryMove::solve(bool any_minimum) {
 // E(x) - E(0) of the answer.
 Cost BinaryMove::change() const {
     Cost sum = 0;
-    for (int r = 0, p = 0; r < height_; ++r) {
-        for (int c = 0; c < width_; ++c, ++p) {
-            const int x = choice_[at(p)];
-            if (x) sum += take_[at(p)];
-            if (r + 1 < height_)
-                sum += down_[at(p)][at(2 * x + choice_[at(p + width_)])] - down_[at(p)][0];
-            if (c + 1 < width_)
-                sum += right_[at(p)][at(2 * x + choice_[at(p + 1)])] - right_[at(p)][0];
-        }
+    for (const int p : playing_) {
+        const int x = choice_[at(p)];
+        if (x) sum += take_[at(p)];
+        for_each_neighbour(p, [&](int q, const Edge& e, bool first) {
+            if (first) sum += e[at(2 * x + choice_[at(q)])] - e[0];
+        });
     }
     return sum;
 }
 
 bool BinaryMove::undecided_are_submodular() const {
-    for (int r = 0, p = 0; r < height_; ++r) {
-        for (int c = 0; c < width_; ++c, ++p) {
-            if (choice_[at(p)] != undecided) continue;
-            if (r + 1 < height_ && choice_[at(p + width_)] == undecided &&
-                !submodular(down_[at(p)]))
-                return false;
-            if (c + 1 < width_ && choice_[at(p + 1)] == undecided && !submodular(right_[at(p)]))
-                return false;
-        }
+    bool all = true;
+    for (const int p : playing_) {
+        if (choice_[at(p)] != undecided) continue;
+        for_each_neighbour(p, [&](int q, const Edge& e, bool first) {
+            all &= !first || choice_[at(q)] != undecided || submodular(e);
+        });
     }
-    return true;
+    return all;
 }
 
 // Adds an edge between two undecided sites to the network; false when it had to be truncated.
@@ -150,7 +158,7 @@ bool BinaryMove::add_edge(int site, int other, GridTopology::Direction direction
 bool BinaryMove::min_cut() {
     flow_.reset(topology_);
     bool exact = true;
-    for (int p = 0; p < sites(); ++p) {
+    for (const int p : playing_) {
         if (choice_[at(p)] != undecided) continue;
         flow_.add_sink_side_cost(topology_.node(p / width_, p % width_), take_[at(p)]);
         for_each_neighbour(p, [&](int q, const Edge& e, bool first) {
@@ -164,7 +172,7 @@ bool BinaryMove::min_cut() {
         });
     }
     flow_.solve();
-    for (int p = 0; p < sites(); ++p)
+    for (const int p : playing_)
         if (choice_[at(p)] == undecided)
             choice_[at(p)] =
                 flow_.on_sink_side(topology_.node(p / width_, p % width_)) ? take : keep;

@@ -46,8 +46,10 @@ class BinaryMove {
     void resize(int height, int width);
     int sites() const { return height_ * width_; }
 
-    // Before each move: all costs zero, current x = 0 everywhere.
+    // Before each move: all costs zero, current x = 0 everywhere. Of `playing`, only these sites
+    // get costs, and edges between them; the others stay. Time goes with their number then.
     void clear();
+    void clear(const std::vector<int>& playing);
     void set_current(int site, int x) { current_[static_cast<std::size_t>(site)] = x != 0; }
     void add_site(int site, Cost if_kept, Cost if_taken) {
         take_[static_cast<std::size_t>(site)] += if_taken - if_kept;
@@ -98,6 +100,7 @@ class BinaryMove {
 
     int height_ = 0;
     int width_ = 0;
+    std::vector<int> playing_;        // sites that may have costs
     std::vector<Cost> take_;          // [sites] cost of x = 1 over x = 0
     std::vector<Edge> down_, right_;  // [sites] by upper / left site
     std::vector<std::uint8_t> current_;

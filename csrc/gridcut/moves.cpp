@@ -90,47 +90,40 @@ void Moves::expansion(const FixedGrid& grid, const std::vector<Label>& candidate
 
 void Moves::swap_pair(const FixedGrid& grid, Label a, Label b, Label* labels, bool& exact) {
     const int h = grid.height(), w = grid.width();
-    const auto in_play = [&](int site) { return labels[site] == a || labels[site] == b; };
-    move_.clear();
-    for (int r = 0, p = 0; r < h; ++r) {
-        for (int c = 0; c < w; ++c, ++p) {
-            const bool free = in_play(p);
-            const Label l = labels[p];
-            if (free) {
-                move_.add_site(p, grid.unary(p)[a], grid.unary(p)[b]);
-                move_.set_current(p, l == b);
-            }
-            // An edge to a site out of play is part of the other site's cost.
-            if (r + 1 < h) {
-                const int q = p + w;
-                const Label d = labels[q];
-                if (free && in_play(q)) {
-                    move_.set_vertical(p, {grid.vertical(p, a, a), grid.vertical(p, a, b),
-                                           grid.vertical(p, b, a), grid.vertical(p, b, b)});
-                } else if (free) {
-                    move_.add_site(p, grid.vertical(p, a, d), grid.vertical(p, b, d));
-                } else if (in_play(q)) {
-                    move_.add_site(q, grid.vertical(p, l, a), grid.vertical(p, l, b));
-                }
-            }
-            if (c + 1 < w) {
-                const int q = p + 1;
-                const Label d = labels[q];
-                if (free && in_play(q)) {
-                    move_.set_horizontal(p, {grid.horizontal(p, a, a), grid.horizontal(p, a, b),
-                                             grid.horizontal(p, b, a), grid.horizontal(p, b, b)});
-                } else if (free) {
-                    move_.add_site(p, grid.horizontal(p, a, d), grid.horizontal(p, b, d));
-                } else if (in_play(q)) {
-                    move_.add_site(q, grid.horizontal(p, l, a), grid.horizontal(p, l, b));
-                }
-            }
+    const auto plays = [&](int site) { return labels[site] == a || labels[site] == b; };
+    playing_.clear();
+    for (int p = 0; p < grid.sites(); ++p)
+        if (plays(p)) playing_.push_back(p);
+    move_.clear(playing_);
+    for (const int p : playing_) {
+        const int r = p / w, c = p % w;
+        move_.add_site(p, grid.unary(p)[a], grid.unary(p)[b]);
+        move_.set_current(p, labels[p] == b);
+        // An edge to a site that does not play is part of the other site's cost.
+        if (const int q = p + w; r + 1 < h) {
+            const Label d = labels[q];
+            if (plays(q))
+                move_.set_vertical(p, {grid.vertical(p, a, a), grid.vertical(p, a, b),
+                                       grid.vertical(p, b, a), grid.vertical(p, b, b)});
+            else
+                move_.add_site(p, grid.vertical(p, a, d), grid.vertical(p, b, d));
         }
+        if (const int q = p + 1; c + 1 < w) {
+            const Label d = labels[q];
+            if (plays(q))
+                move_.set_horizontal(p, {grid.horizontal(p, a, a), grid.horizontal(p, a, b),
+                                         grid.horizontal(p, b, a), grid.horizontal(p, b, b)});
+            else
+                move_.add_site(p, grid.horizontal(p, a, d), grid.horizontal(p, b, d));
+        }
+        if (const int q = p - w; r > 0 && !plays(q))
+            move_.add_site(p, grid.vertical(q, labels[q], a), grid.vertical(q, labels[q], b));
+        if (const int q = p - 1; c > 0 && !plays(q))
+            move_.add_site(p, grid.horizontal(q, labels[q], a), grid.horizontal(q, labels[q], b));
     }
     exact &= move_.solve().proven;
-    for (int p = 0; p < grid.sites(); ++p) {
+    for (const int p : playing_) {
         Label& l = labels[p];
-        if (l != a && l != b) continue;
         --count_[static_cast<std::size_t>(l)];
         l = move_.takes(p) ? b : a;
         ++count_[static_cast<std::size_t>(l)];

@@ -38,7 +38,8 @@ class Moves {
 
     BinaryMove move_;
     int height_ = 0, width_ = 0;
-    std::vector<int> count_;  // [L] sites per label
+    std::vector<int> count_;    // [L] sites per label
+    std::vector<int> playing_;  // sites of a swap
 };
 
 }  // namespace comix::gridcut
