@@ -28,7 +28,7 @@ COMIX_HD inline double distance(const Problem& grid, int difference) {
                            : grid.pairwise[-difference];
 }
 
-// OrderedDescent::applies, and unary costs that are convex but for the rounding of their numbers: a
+// OrderedDescent::prepare, and unary costs that are convex but for the rounding of their numbers: a
 // linear cost shall pass, as there is no cut over levels here to fall back on.
 template <class Team>
 COMIX_HD bool convex(Team& team, const Problem& grid, const CutterSpace& space) {
