@@ -34,9 +34,9 @@ void GridMove<Number>::resize(int height, int width) {
          {&alone_, &joint_right_, &joint_down_, &own_, &negative_right_, &negative_down_})
         field->resize(sites_, margin(width));
     open_.resize(sites_, margin(width));
-    sure_.resize(at(sites_));
+    sure_.resize(sites_, margin(width));
+    found_.resize(sites_, margin(width));
     choice_.resize(at(sites_));
-    found_.resize(at(sites_));
     row_.resize(at(sites_));
     column_.resize(at(sites_));
     for (int p = 0; p < sites_; ++p) {
@@ -67,13 +67,13 @@ bool GridMove<Number>::choose(bool attractive) {
     if (!attractive) find_help();
     take_sure_sites();
     const bool open_sites = close_sites();
-    choice_ = sure_;
+    std::copy(sure_.data(), sure_.data() + sites_, choice_.begin());
     if (open_sites) {
         const MaskNumber* open = open_.data();
-        std::fill(found_.begin(), found_.end(), std::uint8_t{0});
+        std::fill(found_.data(), found_.data() + sites_, std::uint8_t{0});
         wide_.clear();
         for (int p = 0; p < sites_; ++p) {
-            if (!open[p] || found_[at(p)]) continue;
+            if (!open[p] || found_.data()[p]) continue;
             find_component(p);
             if (!decide_in_strip()) wide_.insert(wide_.end(), component_.begin(), component_.end());
         }
@@ -105,26 +105,31 @@ void GridMove<Number>::find_help() {
 template <class Number>
 void GridMove<Number>::take_sure_sites() {
     std::copy(alone_.data(), alone_.data() + sites_, own_.data());
-    std::fill(sure_.begin(), sure_.end(), std::uint8_t{0});
+    std::fill(sure_.data(), sure_.data() + sites_, std::uint8_t{0});
     if (!submodular_) return;
     Number* own = own_.data();
     const Number *right = joint_right_.data(), *down = joint_down_.data();
-    active_.clear();
-    for (int p = 0; p < sites_; ++p)
-        if (own[p] < 0) active_.push_back(p);
-    for (const int p : active_) sure_[at(p)] = 1;
-    const auto tell = [&](int q, Number joint) {
-        own[q] += joint;
-        if (own[q] >= 0 || sure_[at(q)]) return;
-        sure_[at(q)] = 1;
-        active_.push_back(q);
+    // No branches on costs: which way they go, no processor foresees.
+    std::uint8_t* sure = sure_.data();
+    active_.resize(at(sites_) + 1);  // the last one is for what is not kept
+    std::size_t count = 0;
+    const auto judge = [&](int q) {
+        const bool gains = (own[q] < 0) & (sure[q] == 0);
+        sure[q] |= static_cast<std::uint8_t>(gains);
+        active_[count] = q;
+        count += gains;
     };
-    for (std::size_t k = 0; k < active_.size(); ++k) {
+    for (int p = 0; p < sites_; ++p) judge(p);
+    for (std::size_t k = 0; k < count; ++k) {
         const int p = active_[k];
-        if (right[p] < 0) tell(p + 1, right[p]);
-        if (down[p] < 0) tell(p + width_, down[p]);
-        if (p > 0 && right[p - 1] < 0) tell(p - 1, right[p - 1]);
-        if (p >= width_ && down[p - width_] < 0) tell(p - width_, down[p - width_]);
+        const auto tell = [&](int q, Number joint) {
+            own[q] += joint;
+            judge(q);
+        };
+        tell(p + 1, right[p]);
+        tell(p + width_, down[p]);
+        tell(p - 1, right[p - 1]);
+        tell(p - width_, down[p - width_]);
     }
 }
 
@@ -144,7 +149,7 @@ bool GridMove<Number>::close_sites() {
               open + p);
     std::fill(open + n, open + n + lanes - 1, 0);  // beyond the last site, in the last vector
     for (int p = 0; p < n; ++p)
-        if (sure_[at(p)]) open[p] = 0;
+        if (sure_.data()[p]) open[p] = 0;
     // Vectors without an open site are done.
     active_.clear();
     for (int p = 0; p < n; p += lanes)
@@ -175,21 +180,25 @@ template <class Number>
 void GridMove<Number>::find_component(int seed) {
     const MaskNumber* open = open_.data();
     const int w = width_;
-    const auto visit = [&](int q) {
-        if (found_[at(q)]) return;
-        found_[at(q)] = 1;
-        component_.push_back(q);
+    std::uint8_t* found = found_.data();
+    component_.resize(at(sites_) + 1);  // the last one is for what is not kept
+    std::size_t count = 0;
+    const auto visit = [&](int q, bool linked) {
+        const bool fresh = linked & (open[q] != 0) & (found[q] == 0);
+        found[q] |= static_cast<std::uint8_t>(fresh);
+        component_[count] = q;
+        count += fresh;
     };
-    component_.clear();
-    visit(seed);
-    for (std::size_t k = 0; k < component_.size(); ++k) {
+    visit(seed, true);
+    for (std::size_t k = 0; k < count; ++k) {
         const int p = component_[k], c = column_[at(p)];
         // Beyond the first and the last row nothing is open.
-        if (open[p - w]) visit(p - w);
-        if (open[p - 1] && c > 0) visit(p - 1);
-        if (open[p + 1] && c + 1 < w) visit(p + 1);
-        if (open[p + w]) visit(p + w);
+        visit(p - w, true);
+        visit(p - 1, c > 0);
+        visit(p + 1, c + 1 < w);
+        visit(p + w, true);
     }
+    component_.resize(count);
 }
 
 // Solves the component when it is narrow enough.
@@ -273,15 +282,16 @@ void GridMove<Number>::decide_by_cut() {
     const auto node = [&](int p) { return topology_.node(row_[at(p)], column_[at(p)]); };
     flow_.reset(topology_);
     for (const int p : wide_) {
-        const auto cost = [](Number value) { return static_cast<Cost>(value); };
-        Cost own = cost(own_.data()[p]);
-        if (open[p - 1]) own += cost(right[p - 1]);
-        if (open[p - width_]) own += cost(down[p - width_]);
-        flow_.add_sink_side_cost(node(p), own);
-        if (open[p + 1] && right[p] < 0)
-            flow_.add_capacity(topology_.arc(node(p), GridTopology::right), -cost(right[p]), 0);
-        if (open[p + width_] && down[p] < 0)
-            flow_.add_capacity(topology_.arc(node(p), GridTopology::down), -cost(down[p]), 0);
+        // A joint cost where its other site is open too, else 0.
+        const auto joint = [open](Number value, int q) {
+            return static_cast<Cost>(value) & static_cast<Cost>(open[q]);
+        };
+        flow_.add_sink_side_cost(node(p), static_cast<Cost>(own_.data()[p]) +
+                                              joint(right[p - 1], p - 1) +
+                                              joint(down[p - width_], p - width_));
+        flow_.add_capacity(topology_.arc(node(p), GridTopology::right), -joint(right[p], p + 1), 0);
+        flow_.add_capacity(topology_.arc(node(p), GridTopology::down), -joint(down[p], p + width_),
+                           0);
     }
     flow_.solve();
     for (const int p : wide_) choice_[at(p)] = flow_.on_sink_side(node(p));

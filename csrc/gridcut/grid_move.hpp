@@ -83,10 +83,11 @@ class GridMove {
     Field<Number> own_;                             // alone, and joint costs with sure sites
     Field<Number> negative_right_, negative_down_;  // joint costs where negative, else 0
     const Number *help_right_ = nullptr, *help_down_ = nullptr;  // these, or all joint costs
-    Field<MaskNumber> open_;          // -1 where the choice depends on the neighbours
-    bool submodular_ = false;         // no joint cost is positive
-    std::vector<std::uint8_t> sure_;  // taken whatever the others do
-    std::vector<std::uint8_t> choice_, found_;
+    Field<MaskNumber> open_;     // -1 where the choice depends on the neighbours
+    Field<std::uint8_t> sure_;   // taken whatever the others do
+    Field<std::uint8_t> found_;  // in a component
+    bool submodular_ = false;    // no joint cost is positive
+    std::vector<std::uint8_t> choice_;
     std::vector<int> active_, component_, wide_;
     std::vector<int> row_, column_;  // [site]
     std::vector<Number> strip_costs_;

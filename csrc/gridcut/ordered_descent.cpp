@@ -208,12 +208,15 @@ void OrderedDescent::solve(Label* labels) {
     // After k rises no label is above k, so the last one needs no proof that nothing rises further.
     for (int k = 1; k < labels_ && rise(); ++k) {
         const std::uint8_t* choice = move_.choices();
-        moved_.clear();
+        moved_.resize(at(sites_) + 1);  // the last one is for what is not kept
+        std::size_t count = 0;
         for (int p = 0; p < sites_; ++p) {
             labels[p] += choice[p];
-            if (choice[p] && k + 1 < labels_) moved_.push_back(p);
+            moved_[count] = p;
+            count += choice[p];
         }
-        note_moves(labels);
+        moved_.resize(count);
+        if (k + 1 < labels_) note_moves(labels);
     }
 }
 
