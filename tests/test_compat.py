@@ -87,12 +87,15 @@ SIGNATURES: dict[ModuleType, dict[str, str]] = {
         "get_onehot_matrix": "(cost_matrix, A, n_output, idx=None, beta=0.32, gamma=1.0, eta=0.05, "
         "mixup_alpha=2.0, thres=0.84, thres_type='hard', set_resolve=True, niter=3, device='cuda')",
         "mixup_process": "(out, target_reweighted, args=None, sc=None, A_dist=None)",
+        "mixup_process_worker": "(out, target_reweighted, hidden=0, args=None, sc=None, "
+        "A_dist=None, debug=False)",
         "MixupProcessParallel": "(part, batch_size, num_gpu=1)",
         "MixupProcessParallel.__call__": "(self, out, target_reweighted, hidden=0, args=None, sc=None, "
         "A_dist=None, debug=False)",
     },
     comixup_imagenet: {
-        "to_onehot": "(idx, n_input, device='cuda')",
+        "to_onehot": "(inp, num_classes, device='cuda')",
+        "obj_fn": "(cost_matrix, mask_onehot, beta, gamma)",
         "distance": "(z, dist_type='l2')",
         "random_initialize": "(n_input, n_output, height, width)",
         "mix_input": "(mask_onehot, input_sp, target_reweighted)",

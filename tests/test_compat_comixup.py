@@ -295,6 +295,33 @@ def test_parallel_draws_from_the_global_states() -> None:
     assert not torch.equal(results[0][0], results[2][0])
 
 
+def test_a_worker_mixes_all_it_gets_as_one_partition() -> None:
+    images, saliency, target = torch.rand(6, 3, 16, 16), torch.rand(6, 16, 16), torch.eye(6)
+    two = SimpleNamespace(**{**vars(DEFAULTS), "m_part": 2})
+    seed(0)
+    worker = comixup.mixup_process_worker(images, target, args=two, sc=saliency)
+    seed(0)
+    whole = comixup.mixup_process(images, target, DEFAULTS, saliency)
+    assert torch.equal(worker[0], whole[0])
+    assert torch.equal(worker[1], whole[1])
+
+
+def test_helpers_of_the_imagenet_script() -> None:
+    assert torch.equal(
+        comixup_imagenet.to_onehot(inp=torch.tensor([2, 0]), num_classes=3), torch.eye(3)[[2, 0]]
+    )
+    with pytest.raises(ValueError, match=r"inp: expected values in 0\.\.1, got 2"):
+        comixup_imagenet.to_onehot(torch.tensor([2]), 2)
+    cost, mask = (
+        torch.zeros(2, 1, 2),
+        torch.tensor([[[[1.0, 0.0], [0.5, 0.5]]]]),
+    )  # edges differ by 1/2, twice
+    assert float(comixup_imagenet.obj_fn(cost, mask, 2.0, 0.0)) == 1.0
+    assert float(comixup.obj_fn(cost, mask, 2.0, 0.0)) == 0.5
+    twice = mask.expand(2, 1, 2, 2)
+    assert float(comixup_imagenet.obj_fn(cost, twice, 0.0, 1.0)) == 5.0  # 2 * (1.5^2 + 0.5^2)
+
+
 def test_remainders_are_dropped_in_replay_only() -> None:
     seed(0)
     images, saliency, target = torch.rand(20, 3, 16, 16), torch.rand(20, 16, 16), torch.eye(20)

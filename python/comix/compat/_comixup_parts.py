@@ -68,6 +68,12 @@ def _counts(cost_matrix: torch.Tensor, mask_onehot: torch.Tensor) -> torch.Tenso
     return mask_onehot.flatten(1, 2).sum(1)
 
 
+def shared_blocks(cost_matrix: torch.Tensor, mask_onehot: torch.Tensor) -> torch.Tensor:
+    """How many pairs of blocks of different outputs show the same input: ``|sum s|^2 - sum |s|^2``."""
+    counts = _counts(cost_matrix, mask_onehot)
+    return counts.sum(0).square().sum() - counts.square().sum()
+
+
 def smooth_cost(cost: torch.Tensor, mask: torch.Tensor, beta: float, power: int = 2) -> torch.Tensor:
     """Costs plus ``beta/2`` times the differences across edges, squared or (power 1) absolute."""
     down, right = mask[:, :-1] - mask[:, 1:], mask[:, :, :-1] - mask[:, :, 1:]
@@ -91,8 +97,7 @@ def obj_fn(cost_matrix: torch.Tensor, mask_onehot: torch.Tensor, beta: float, ga
     Raises:
         TypeError, ValueError: not tensors, shapes that do not fit.
     """
-    counts = _counts(cost_matrix, mask_onehot)
-    overlap = counts.sum(0).square().sum() - counts.square().sum()
+    overlap = shared_blocks(cost_matrix, mask_onehot)
     return smooth_cost(cost_matrix, mask_onehot, beta) + gamma * overlap
 
 

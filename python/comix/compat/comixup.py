@@ -41,6 +41,7 @@ __all__ = [
     "graphcut_wrapper",
     "mix_input",
     "mixup_process",
+    "mixup_process_worker",
     "obj_fn",
     "obj_fn_thres",
     "random_initialize",
@@ -211,6 +212,33 @@ def _process(
         omega=setting(args, "m_omega"),
     )
     return match.mix_batch(out, target, sc, distances, part, grid, settings)
+
+
+@official
+def mixup_process_worker(
+    out: torch.Tensor,
+    target_reweighted: torch.Tensor,
+    hidden: int = 0,
+    args: Any = None,
+    sc: torch.Tensor | None = None,
+    A_dist: torch.Tensor | None = None,
+    debug: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mix all images given as one partition; see :meth:`MixupProcessParallel.__call__`.
+
+    Args:
+        out: see there.
+        target_reweighted: see there.
+        hidden: ignored.
+        args: see there.
+        sc: see there.
+        A_dist: see there.
+        debug: ignored.
+
+    Returns:
+        images ``[N, C, H, W]`` and targets ``[N, K]``.
+    """
+    return _process(out, target_reweighted, args, sc, A_dist, len(checks.check_images(out)))
 
 
 class MixupProcessParallel:

@@ -19,9 +19,10 @@ from comix.compat._comixup_parts import (
     mix_masks,
     random_initialize,
     resolve_label,
-    to_onehot,
+    shared_blocks,
+    smooth_cost,
 )
-from comix.compat._official import official
+from comix.compat._official import official, one_hot
 from comix.compat._replay import replaying
 from comix.compat.comixup import distance
 
@@ -33,12 +34,51 @@ __all__ = [
     "graphcut_wrapper",
     "mix_input",
     "mixup_match",
+    "obj_fn",
     "random_initialize",
     "resolve_label",
     "to_onehot",
 ]
 
 _PART, _GAMMA, _ETA, _SWEEPS = 16, 1.0, 0.05, 3
+
+
+@official
+def to_onehot(inp: torch.Tensor, num_classes: int, device: Any = "cuda") -> torch.Tensor:
+    """One-hot rows of integers ``[N]`` in 0..num_classes-1.
+
+    Args:
+        inp: integers ``[N]``.
+        num_classes: K.
+        device: ignored, that of ``inp`` is used.
+
+    Returns:
+        float32 ``[N, K]``.
+
+    Raises:
+        TypeError, ValueError: not integers, wrong shape, a class out of range.
+    """
+    return one_hot(inp, num_classes, "inp")
+
+
+@official
+def obj_fn(cost_matrix: torch.Tensor, mask_onehot: torch.Tensor, beta: float, gamma: float) -> torch.Tensor:
+    """The objective that this script's loop stops on: as in :mod:`comix.compat.comixup`, but ``beta/2 |dz|``.
+
+    Args:
+        cost_matrix: ``[n, H, W]``.
+        mask_onehot: ``[m, H, W, n]``.
+        beta: smoothness per edge.
+        gamma: diversity per pair of blocks.
+
+    Returns:
+        A scalar of the dtype of the mask.
+
+    Raises:
+        TypeError, ValueError: not tensors, shapes that do not fit.
+    """
+    overlap = shared_blocks(cost_matrix, mask_onehot)
+    return smooth_cost(cost_matrix, mask_onehot, beta, power=1) + gamma * overlap
 
 
 @official
