@@ -312,10 +312,8 @@ def test_helpers_of_the_imagenet_script() -> None:
     )
     with pytest.raises(ValueError, match=r"inp: expected values in 0\.\.1, got 2"):
         comixup_imagenet.to_onehot(torch.tensor([2]), 2)
-    cost, mask = (
-        torch.zeros(2, 1, 2),
-        torch.tensor([[[[1.0, 0.0], [0.5, 0.5]]]]),
-    )  # edges differ by 1/2, twice
+    # Two neighbouring blocks whose shares differ by 1/2 for each of two inputs.
+    cost, mask = torch.zeros(2, 1, 2), torch.tensor([[[[1.0, 0.0], [0.5, 0.5]]]])
     assert float(comixup_imagenet.obj_fn(cost, mask, 2.0, 0.0)) == 1.0
     assert float(comixup.obj_fn(cost, mask, 2.0, 0.0)) == 0.5
     twice = mask.expand(2, 1, 2, 2)
@@ -380,6 +378,11 @@ def test_bad_batches() -> None:
         comixup.mixup_process(images, target, DEFAULTS)
     with pytest.raises(ValueError, match=r"A_dist: expected shape \[4, 4\], got \[3, 3\]"):
         comixup.mixup_process(images, target, DEFAULTS, saliency, torch.eye(3))
+    with pytest.raises(ValueError, match=r"sc: expected shape \[4, 8, 8\] .*got \[3, 8, 8\]"):
+        comixup.mixup_process(images, target, DEFAULTS, saliency[:3])
+    for blocks in (0, 9):
+        with pytest.raises(ValueError, match=f"m_block_num: expected .*, got {blocks}"):
+            comixup_imagenet.mixup_match(images, target, {**IMAGENET, "m_block_num": blocks}, saliency)
     far = SimpleNamespace(**{**vars(DEFAULTS), "m_omega": 2})
     with pytest.raises(ValueError, match=r"omega: expected a number in 0\.\.1, got 2"):
         comixup.mixup_process(images, target, far, saliency)
@@ -390,6 +393,14 @@ def test_bad_batches() -> None:
         pytest.raises(ValueError, match="square images that 4 blocks divide in replay"),
     ):
         comixup.mixup_process(torch.rand(4, 3, 9, 9), target, DEFAULTS, torch.rand(4, 9, 9))
+    with comix.compat.replay():
+        with pytest.raises(TypeError, match="A_dist: expected dtype float32 in replay, got float64"):
+            comixup.mixup_process(images, target, DEFAULTS, saliency, torch.eye(4).double())
+        with pytest.raises(TypeError, match="A in replay: expected dtype float32, got float64"):
+            comixup.get_onehot_matrix(-torch.full((3, 2, 2), 0.25), torch.eye(3).double(), 3)
+        zero = SimpleNamespace(**{**vars(DEFAULTS), "m_block_num": 0})
+        with pytest.raises(ValueError, match="m_block_num: expected at least 1 block per side, got 0"):
+            comixup.mixup_process(images, target, zero, saliency)
 
 
 @pytest.mark.parametrize(

@@ -230,16 +230,16 @@ def test_gradients_reach_the_images() -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "text"),
     [
-        ({"grad1": None}, TypeError, "grad: expected saliency"),
-        ({"grad1": torch.rand(2, 8, 8)}, ValueError, r"saliency: expected shape \[2, 16, 16\]"),
-        ({"indices": [0, 2]}, ValueError, r"index: expected values in 0\.\.1, got 2"),
+        ({"grad1": None}, TypeError, "grad1: expected saliency"),
+        ({"grad1": torch.rand(2, 8, 8)}, ValueError, r"grad1: expected shape \[2, 16, 16\]"),
+        ({"indices": [0, 2]}, ValueError, r"indices: expected values in 0\.\.1, got 2"),
         ({"alpha": 1.5}, ValueError, r"alpha: expected one number in 0\.\.1, got 1.5"),
         ({"alpha": np.array([0.1, 0.2])}, ValueError, "alpha: expected one number"),
         ({"t_size": 0}, ValueError, "t_size: expected an int of at least 1, or -1, got 0"),
         ({"alpha": "a"}, TypeError, r"alpha: expected one number in 0\.\.1, got 'a'"),
         ({"mean": [0.5, 0.5]}, ValueError, "mean: expected 3 numbers"),
         ({"std": "a"}, TypeError, "std: expected numbers"),
-        ({"block_num": 17}, ValueError, "grid: expected no more blocks than pixels"),
+        ({"block_num": 17}, ValueError, "block_num: expected no more blocks than pixels"),
         ({"n_labels": 1}, ValueError, "n_labels: expected an int of at least 2"),
         ({"input1": torch.zeros(2, 3, 16, 16, dtype=torch.uint8)}, TypeError, "input1: expected dtype"),
     ],
@@ -259,6 +259,16 @@ def test_replay_refuses_what_the_official_code_cannot_take() -> None:
             puzzlemix.mixup_graph(images, saliency * 0, [1, 0], block_num=14)
         with pytest.raises(ValueError, match="block_num: expected at least 2 in replay, got 1"):
             puzzlemix.mixup_graph(images, saliency, [1, 0], block_num=1)
+        with pytest.raises(ValueError, match=r"neigh_size: expected a divisor of 7, .* in replay, got 3"):
+            puzzlemix.mixup_graph(images, saliency, [1, 0], block_num=4, neigh_size=3)
+        with pytest.raises(ValueError, match=r"t_size: expected a divisor of 28, .* in replay, got 3"):
+            puzzlemix.mixup_graph(
+                images, saliency, [1, 0], block_num=2, neigh_size=1, transport=True, t_size=3
+            )
+        with pytest.raises(TypeError, match="input1 in replay: expected dtype float32, float64, got bfl"):
+            puzzlemix.mixup_graph(images.bfloat16(), saliency, [1, 0], block_num=4)
+        with pytest.raises(TypeError, match="grad1 in replay: expected dtype float32, float64, got float16"):
+            puzzlemix.mixup_graph(images, saliency.half(), [1, 0], block_num=4)
     puzzlemix.mixup_graph(images, saliency * 0, [1, 0], block_num=16)
     puzzlemix.mixup_graph(images, saliency, [1, 0], block_num=1)
 

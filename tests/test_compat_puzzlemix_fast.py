@@ -160,9 +160,9 @@ def test_any_size_and_gradients() -> None:
     [
         ({"mask": torch.rand(2, 4, 4)}, r"mask: expected shape \[2, 1, 4, 4\], got \[2, 4, 4\]"),
         ({"mask": torch.full((2, 1, 4, 4), 1.5)}, r"mask: expected values in 0\.\.1, got 1\.5"),
-        ({"grad1": torch.rand(2, 8, 8)}, r"saliency: expected shape \[2, 32, 32\]"),
-        ({"indices": [0, 2]}, r"index: expected values in 0\.\.1, got 2"),
-        ({"block_num": 40}, "grid: expected no more blocks than pixels"),
+        ({"grad1": torch.rand(2, 8, 8)}, r"grad1: expected shape \[2, 32, 32\]"),
+        ({"indices": [0, 2]}, r"indices: expected values in 0\.\.1, got 2"),
+        ({"block_num": 40}, "block_num: expected no more blocks than pixels"),
     ],
 )
 def test_errors_of_transport(changes: dict[str, Any], text: str) -> None:

@@ -131,30 +131,32 @@ def check_images(images: object) -> torch.Tensor:
     return images
 
 
-def check_saliency(saliency: object, images: torch.Tensor | None = None) -> torch.Tensor:
+def check_saliency(
+    saliency: object, images: torch.Tensor | None = None, name: str = "saliency"
+) -> torch.Tensor:
     """Saliency maps ``[B, H, W]``, floating; of the size of ``images`` when those are given."""
-    saliency = require_tensor(saliency, "saliency")
-    check_dtype(saliency, "saliency", FLOAT_DTYPES)
+    saliency = require_tensor(saliency, name)
+    check_dtype(saliency, name, FLOAT_DTYPES)
     if saliency.ndim != 3:
-        fail("saliency", "shape [B, H, W]", shape_of(saliency))
+        fail(name, "shape [B, H, W]", shape_of(saliency))
     if 0 in saliency.shape:
-        fail("saliency", "at least one map of at least one pixel", f"shape {shape_of(saliency)}")
+        fail(name, "at least one map of at least one pixel", f"shape {shape_of(saliency)}")
     if images is not None:
         expected = [images.shape[0], images.shape[2], images.shape[3]]
         if list(saliency.shape) != expected:
-            fail("saliency", f"shape {expected} (one map per image)", shape_of(saliency))
+            fail(name, f"shape {expected} (one map per image)", shape_of(saliency))
     return saliency
 
 
-def grid_pair(grid: int | Sequence[int], height: int, width: int) -> tuple[int, int]:
+def grid_pair(grid: int | Sequence[int], height: int, width: int, name: str = "grid") -> tuple[int, int]:
     """Blocks (vertically, horizontally) from ``grid``: an int or a pair, each at most the image side."""
     pair = tuple(grid) if isinstance(grid, (tuple, list)) else (grid, grid)
     if len(pair) != 2 or not all(_is_whole(g) for g in pair):
-        fail("grid", "an int or a pair of ints", repr(grid), TypeError)
+        fail(name, "an int or a pair of ints", repr(grid), TypeError)
     if min(pair) < 1:
-        fail("grid", "at least 1 block per side", repr(grid))
+        fail(name, "at least 1 block per side", repr(grid))
     if pair[0] > height or pair[1] > width:
-        fail("grid", f"no more blocks than pixels ({height} x {width})", repr(grid))
+        fail(name, f"no more blocks than pixels ({height} x {width})", repr(grid))
     return int(pair[0]), int(pair[1])
 
 

@@ -11,20 +11,20 @@ from comix import _checks as checks
 from comix import _native as native
 
 
-def check_index(value: object, batch: int, device: torch.device) -> torch.Tensor:
+def check_index(value: object, batch: int, device: torch.device, name: str = "index") -> torch.Tensor:
     """Partners ``[B]`` as int64 on ``device``, in range; from there, from the CPU, or a sequence of ints."""
     if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str):
         try:
             value = torch.as_tensor(value)
         except (TypeError, ValueError, RuntimeError):
-            checks.fail("index", f"{batch} ints (one partner per sample)", repr(value), TypeError)
-    index = checks.require_tensor(value, "index")
-    checks.check_dtype(index, "index", checks.INDEX_DTYPES)
+            checks.fail(name, f"{batch} ints (one partner per sample)", repr(value), TypeError)
+    index = checks.require_tensor(value, name)
+    checks.check_dtype(index, name, checks.INDEX_DTYPES)
     if tuple(index.shape) != (batch,):
-        checks.fail("index", f"shape [{batch}] (one partner per sample)", checks.shape_of(index))
+        checks.fail(name, f"shape [{batch}] (one partner per sample)", checks.shape_of(index))
     if index.device.type != "cpu" and index.device != device:
-        checks.fail("index", f"a tensor on {device}, as the images are, or on the CPU", str(index.device))
-    checks.check_range(index, "index", 0, batch - 1)
+        checks.fail(name, f"a tensor on {device}, as the images are, or on the CPU", str(index.device))
+    checks.check_range(index, name, 0, batch - 1)
     if index.dtype != torch.int64:
         index = index.to(torch.int64)
     index = index.contiguous()

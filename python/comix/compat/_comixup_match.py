@@ -156,6 +156,7 @@ def onehot(
             start = for_solver(idx).long()
             checks.check_range(start, "idx", 0, n - 1)
         if replaying():
+            checks.check_dtype(matrix, "A in replay", (torch.float32,))  # as the counts that it multiplies
             return replay_partition(cost, matrix, start, with_)
         labels = solve(for_solver(cost)[None], for_solver(matrix)[None], start[None], with_)[0]
         mask = torch.zeros(outputs, height, width, n)
@@ -180,7 +181,8 @@ def mix_batch(
     checks.check_images(images)
     if saliency is None:
         checks.fail("sc", "saliency [N, H, W]", "None", TypeError)
-    saliency = checks.check_saliency(saliency, images).detach()
+    saliency = checks.check_saliency(saliency, images, "sc").detach()
+    checks.grid_pair(grid, images.shape[2], images.shape[3], "m_block_num")
     count = len(images)
     targets = soft(targets, "target_reweighted", count)
     if distance is not None and tuple(checks.require_tensor(distance, "A_dist").shape) != (count, count):
@@ -210,6 +212,8 @@ def _replay_batch(
     block = images.shape[-1] // grid
     if distance is None:
         distance = torch.eye(len(images), device=images.device)
+    elif distance.dtype == torch.float64:
+        checks.fail("A_dist", "dtype float32 in replay", "float64", TypeError)
     mixed = []
     for rows in parts:
         n = rows.stop - rows.start

@@ -59,10 +59,10 @@ class Puzzle:
         self.images = checks.check_images(images)
         checks.check_dtype(self.images, "input1", checks.FLOAT_DTYPES)
         if grad is None:
-            checks.fail("grad", "saliency [N, H, W]", "None", TypeError)
-        self.grad = checks.check_saliency(grad, self.images)
-        self.indices = check_index(indices, len(self.images), self.images.device)
-        self.grid = checks.grid_pair(block_num, *self.images.shape[2:])
+            checks.fail("grad1", "saliency [N, H, W]", "None", TypeError)
+        self.grad = checks.check_saliency(grad, self.images, "grad1")
+        self.indices = check_index(indices, len(self.images), self.images.device, "indices")
+        self.grid = checks.grid_pair(block_num, self.images.shape[2], self.images.shape[3], "block_num")
         self.alpha = share(alpha)
         for name in ("mean", "std"):
             terms[name] = per_channel(terms[name], name, self.images)
@@ -153,6 +153,8 @@ class Puzzle:
             if patch == -1:
                 patch = block
             elif patch < block:
+                if width % patch:
+                    checks.fail("t_size", f"a divisor of {width}, the image's side, in replay", str(size))
                 grid = width // patch
                 mask = F.interpolate(mask, size=grid)
                 saliency = official_saliency(self.grad, patch)
@@ -164,12 +166,18 @@ class Puzzle:
     def _official_mask(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Masks ``[N, 1, H, W]`` and block saliency ``[N, H, W]``."""
         width, (grid, _) = self.images.shape[-1], self.grid
+        block = width // grid
         if self.images.shape[-2] != width or width % grid:
             got = checks.shape_of(self.images)
             checks.fail("input1", f"square images that {grid} blocks divide in replay", got)
         if grid == 1:
             checks.fail("block_num", "at least 2 in replay", "1")
-        terms, saliency = self.terms, official_saliency(self.grad, width // grid)
+        for name, tensor in (("input1", self.images), ("grad1", self.grad)):
+            checks.check_dtype(tensor, f"{name} in replay", (torch.float32, torch.float64))
+        if block % min(checks.check_count(self.terms.neigh_size, "neigh_size", 1), block):
+            got = str(self.terms.neigh_size)
+            checks.fail("neigh_size", f"a divisor of {block}, the pixels per block, in replay", got)
+        terms, saliency = self.terms, official_saliency(self.grad, block)
         energy = (terms.beta, terms.gamma, terms.eta, terms.neigh_size, terms.n_labels)
         plain = terms.plain(self.images)
         return official_mask(plain, saliency, self.indices, self.alpha, *energy), saliency

@@ -154,9 +154,9 @@ def transport(
     """
     images = checks.check_images(input1)
     checks.check_dtype(images, "input1", checks.FLOAT_DTYPES)
-    saliency = checks.check_saliency(grad1, images)
-    index = check_index(indices, len(images), images.device)
-    grid = checks.grid_pair(block_num, *images.shape[2:])
+    saliency = checks.check_saliency(grad1, images, "grad1")
+    index = check_index(indices, len(images), images.device, "indices")
+    grid = checks.grid_pair(block_num, images.shape[2], images.shape[3], "block_num")
     checks.require_tensor(mask, "mask")
     if tuple(mask.shape) != (len(images), 1, *grid):
         checks.fail("mask", f"shape [{len(images)}, 1, {grid[0]}, {grid[1]}]", checks.shape_of(mask))
