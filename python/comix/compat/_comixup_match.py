@@ -66,8 +66,9 @@ def solve(cost: torch.Tensor, matrix: torch.Tensor, start: torch.Tensor, with_: 
     """Label partitions with comix's solver: cost ``[P, n, H, W]``, A ``[P, n, n]``, start ``[P, m, H, W]``.
 
     The lowest objective of a few starts (those given and, for n inputs, the same with every label n/4, n/2
-    and 3n/4 further on) and of the official course in exact arithmetic, which keeps the result from being
-    worse than the official one. Returns int64 ``[P, m, H, W, 2]``.
+    and 3n/4 further on) and of the official course in exact arithmetic. Worse than the official result only
+    where the official rounding of costs happens to lead to a better one (coarse at 16x16 blocks, seldom even
+    there). Returns int64 ``[P, m, H, W, 2]``.
     """
     cost, matrix, n = cost.double(), matrix.double(), cost.shape[1]
     count = min(_STARTS, n)
