@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from comix.compat import comixup, comixup_imagenet
+from comix.compat._comixup_match import _cut_beta
 from golden_data import Case, cases, has_own_ties, ids, labels_from_mask2, load, normalised_images
 
 LABEL, FULL = cases("comixup_label"), cases("comixup_full")
@@ -216,6 +217,12 @@ def test_one_output_is_never_worse_than_officially(scale: float) -> None:
         with comix.compat.replay():
             official = comixup.graphcut_multi(cost, beta)
         assert ours <= comix.grid_energy(official.reshape(5, 4), cost, potts, beta, beta) + 1e-9
+
+
+def test_the_official_course_is_run_with_beta_as_rounded_too() -> None:
+    assert _cut_beta(0.16, 64) == pytest.approx(0.128)  # an edge of 0.0025 becomes 0.002
+    assert _cut_beta(0.05, 256) == 0  # and one below 0.001 vanishes
+    assert _cut_beta(0.32, 16) == pytest.approx(0.32)
 
 
 def test_mixing_any_mask() -> None:

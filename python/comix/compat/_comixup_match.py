@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ from comix.compat._official import for_solver, mix, soft
 from comix.compat._puzzle_parts import official_saliency
 from comix.compat._replay import replaying
 
-_STARTS = 4  # the start labels given or drawn, and rotations of them: no further draws
+_STARTS = 8  # the start labels given or drawn, and rotations of them: no further draws
 
 
 class Settings(NamedTuple):
@@ -65,10 +66,10 @@ def drawn_start(n: int, outputs: int, height: int, width: int) -> torch.Tensor:
 def solve(cost: torch.Tensor, matrix: torch.Tensor, start: torch.Tensor, with_: Settings) -> torch.Tensor:
     """Label partitions with comix's solver: cost ``[P, n, H, W]``, A ``[P, n, n]``, start ``[P, m, H, W]``.
 
-    The lowest objective of a few starts (those given and, for n inputs, the same with every label n/4, n/2
-    and 3n/4 further on) and of the official course in exact arithmetic. Worse than the official result only
-    where the official rounding of costs happens to lead to a better one (coarse at 16x16 blocks, seldom even
-    there). Returns int64 ``[P, m, H, W, 2]``.
+    The lowest objective of a few starts (those given and, for n inputs, the same with every label n/8, 2n/8,
+    ... 7n/8 further on) and of the official course in exact arithmetic, with beta and with what the official
+    rounding leaves of it. Worse than the official result only where the rounding of other costs happens to
+    lead to a better one, which is rare. Returns int64 ``[P, m, H, W, 2]``.
     """
     cost, matrix, n = cost.double(), matrix.double(), cost.shape[1]
     count = min(_STARTS, n)
@@ -81,11 +82,19 @@ def solve(cost: torch.Tensor, matrix: torch.Tensor, start: torch.Tensor, with_: 
     }
     loop: dict[str, Any] = {"sweeps": with_.niter, "resolve_duplicates": with_.set_resolve}
     kind = with_.thres_type
-    best = comixup_labels(cost, init=starts, threshold=kind, **loop, **numbers)
     slip = "hard_official" if kind == "hard" else kind
-    other = comixup_labels(cost, init=start, threshold=slip, select="last", method="swap", **loop, **numbers)
-    reached, official = (comixup_objective(x, cost, threshold=kind, **numbers) for x in (best, other))
-    return torch.where((official < reached).view(-1, 1, 1, 1, 1), other, best)
+    tried = [comixup_labels(cost, init=starts, threshold=kind, **loop, **numbers)]
+    for beta in dict.fromkeys((with_.beta, _cut_beta(with_.beta, cost.shape[2] * cost.shape[3]))):
+        course = {**loop, **numbers, "beta": beta}
+        tried.append(comixup_labels(cost, init=start, threshold=slip, select="last", method="swap", **course))
+    reached = torch.stack([comixup_objective(labels, cost, threshold=kind, **numbers) for labels in tried])
+    best = reached.argmin(0)
+    return torch.stack(tried)[best, torch.arange(len(best), device=best.device)]
+
+
+def _cut_beta(beta: float, blocks: int) -> float:
+    """Beta as it is officially: the weight of an edge, beta / blocks, loses what is below 1/1000."""
+    return math.trunc(beta / blocks * 1000) / 1000 * blocks
 
 
 def replay_partition(
