@@ -85,7 +85,7 @@ bool OrderedDescent::take_weights(const GridProblem& problem, double* sum) {
 }
 
 // The sum of all differences of a site's neighbouring labels; not finite unless all costs are.
-double OrderedDescent::unary_range(const GridProblem& problem) const {
+double OrderedDescent::unary_variation(const GridProblem& problem) const {
     double sum = 0;
     const double* unary = problem.unary;
     for (int p = 0; p < sites_; ++p, unary += labels_)
@@ -131,7 +131,7 @@ bool OrderedDescent::prepare(const GridProblem& problem) {
     resize(problem);
     double weights = 0;
     if (!take_distances(problem) || !take_weights(problem, &weights)) return false;
-    const double magnitude = unary_range(problem) + weights * largest_change_;
+    const double magnitude = unary_variation(problem) + weights * largest_change_;
     if (!std::isfinite(magnitude)) return false;
     const FixedPoint fixed(magnitude, kBits);
     if (!take_steps(problem, fixed.shift())) return false;

@@ -38,7 +38,7 @@ class OrderedDescent {
     void resize(const GridProblem& problem);
     bool take_distances(const GridProblem& problem);
     bool take_weights(const GridProblem& problem, double* sum);
-    double unary_range(const GridProblem& problem) const;
+    double unary_variation(const GridProblem& problem) const;
     bool take_steps(const GridProblem& problem, int shift);
     void begin_edges(Edges& edges, double* joint);
     void note_edge(Edges& edges, int site, int difference, double* joint);

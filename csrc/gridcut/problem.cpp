@@ -64,7 +64,6 @@ void FixedGrid::assign(const GridProblem& problem) {
         magnitude += high - low;
     }
     const FixedPoint fixed(magnitude * kHeadroom);
-    shift_ = fixed.shift();
 
     unary_.resize(static_cast<std::size_t>(n * l));
     source = problem.unary;

@@ -70,8 +70,6 @@ class FixedGrid {
     int width() const { return width_; }
     int labels() const { return labels_; }
     int sites() const { return height_ * width_; }
-    // Costs are the caller's times 2^shift.
-    int shift() const { return shift_; }
 
     const Cost* unary(int site) const { return unary_.data() + std::int64_t{site} * labels_; }
 
@@ -101,7 +99,6 @@ class FixedGrid {
     int width_ = 0;
     int labels_ = 0;
     bool uniform_ = false;
-    int shift_ = 0;
     std::vector<Cost> unary_;       // [H, W, L]
     std::vector<double> lowest_;    // [H, W]
     std::vector<Cost> table_;       // [L, L], when uniform
