@@ -88,8 +88,8 @@ def mix_transpose_arguments() -> dict[str, Any]:
     return arguments
 
 
-def plan_outputs(outputs: int) -> dict[str, Any]:
-    shape = (outputs, 2, 2, 2)
+def plan_outputs(outputs: int, height: int = 2, width: int = 2) -> dict[str, Any]:
+    shape = (outputs, height, width, 2)
     return {
         "source": np.full(shape, -1),
         "block": np.full(shape, -1),
@@ -132,20 +132,42 @@ def mix_classes_arguments() -> dict[str, Any]:
     return {**mix_targets_arguments(), "targets": np.array([4, 0, 2])}
 
 
-def puzzlemix_moves_arguments() -> dict[str, Any]:
-    mask, saliency = RNG.random((2, P, 2, 3)).astype(np.float32)
-    maps, masks = np.zeros((2, 2 * P, 2, 3), np.float32)
-    return {"mask": mask, "saliency": saliency, "index": np.array([1, 2, 0]), "maps": maps, "masks": masks}
-
-
-def comixup_terms_arguments() -> dict[str, Any]:
+def puzzlemix_plan_arguments() -> dict[str, Any]:
     return {
-        "prior": RNG.random((2, 4)),
-        "saliency": RNG.random((2, 4, 2, 3)),
-        "spots": RNG.integers(0, 9, (2, 4, 2)),
-        "omega": 0.25,
-        "cost": np.zeros((2, 4, 2, 3)),
-        "compatibility": np.zeros((2, 4, 4)),
+        "images": RNG.random((P, 2, 8, 9)),
+        "saliency": RNG.random((P, 8, 9)),
+        "index": np.array([1, 2, 0]),
+        "prior": RNG.random((P, L)),
+        "std": np.ones(2),
+        "grid": (2, 3),
+        "finer": (2, 1),
+        "beta": 0.02,
+        "gamma": 0.5,
+        "neigh_size": 2,
+        "rounding": 0.0,
+        "eps": 0.8,
+        "threads": 2,
+        **plan_outputs(P, 4, 3),
+    }
+
+
+def comixup_plan_arguments() -> dict[str, Any]:
+    return {
+        "saliency": RNG.random((4, 8, 9)),
+        "prior": RNG.random(4),
+        "init": RNG.integers(0, 2, 4 * 2 * 6),
+        "grid": (2, 3),
+        "partition": 2,
+        "starts": 2,
+        "window": (4, 4),
+        "omega": 0.1,
+        "beta": 0.3,
+        "gamma": 1.0,
+        "tau": 0.8,
+        "sweeps": 2,
+        "threshold": "hard",
+        "threads": 2,
+        **plan_outputs(4, 2, 3),
     }
 
 
@@ -219,9 +241,9 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
     "mix_classes": mix_classes_arguments,
     "pool_saliency": pool_saliency_arguments,
     "puzzlemix_energy": puzzlemix_energy_arguments,
-    "puzzlemix_moves": puzzlemix_moves_arguments,
+    "puzzlemix_plan": puzzlemix_plan_arguments,
     "salient_spots": salient_spots_arguments,
-    "comixup_terms": comixup_terms_arguments,
+    "comixup_plan": comixup_plan_arguments,
     "comixup_labels": comixup_labels_arguments,
     "comixup_objective": comixup_objective_arguments,
 }
@@ -242,9 +264,9 @@ OUTPUTS = {
     "mix_classes": ["mixed"],
     "pool_saliency": ["pooled"],
     "puzzlemix_energy": ["unary", "weight_v", "weight_h"],
-    "puzzlemix_moves": ["maps", "masks"],
+    "puzzlemix_plan": ["source", "block", "weight"],
     "salient_spots": ["spots"],
-    "comixup_terms": ["cost", "compatibility"],
+    "comixup_plan": ["source", "block", "weight"],
     "comixup_labels": ["labels"],
     "comixup_objective": ["objective"],
 }
@@ -259,7 +281,8 @@ INDICES = {
     "plan_ratio": {"source": P},
     "mix_targets": {"source": P},
     "mix_classes": {"source": P, "targets": 5},
-    "puzzlemix_moves": {"index": P},
+    "puzzlemix_plan": {"index": P},
+    "comixup_plan": {"init": 2},
     "puzzlemix_energy": {"index": P},
     "comixup_labels": {"init": 4},
     "comixup_objective": {"labels": 4},

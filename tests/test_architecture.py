@@ -25,7 +25,8 @@ INCLUDES = {
     "mixing": {"base"},
     "puzzlemix": {"base", "gridcut"},
     "comixup": {"base", "gridcut"},
-    "bindings": {"base", "gridcut", "transport", "mixing", "puzzlemix", "comixup"},
+    "augment": {"base", "gridcut", "transport", "mixing", "puzzlemix", "comixup"},
+    "bindings": {"base", "gridcut", "transport", "mixing", "puzzlemix", "comixup", "augment"},
 }
 NATIVE = sorted(p for p in (ROOT / "csrc").rglob("*") if p.suffix in NATIVE_SUFFIXES)
 

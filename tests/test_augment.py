@@ -57,9 +57,13 @@ def assert_mixed(result: comix.MixResult, images: Tensor, targets: Tensor) -> No
 # ---- composed by hand ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("image_dtype", [torch.float32, torch.float64, torch.bfloat16, torch.uint8])
+@pytest.mark.parametrize("map_dtype", [torch.float32, torch.float64, torch.float16])
 @pytest.mark.parametrize("transport", [True, False])
-def test_puzzlemix_is_its_parts(transport: bool) -> None:
+def test_puzzlemix_is_its_parts(transport: bool, map_dtype: torch.dtype, image_dtype: torch.dtype) -> None:
     images, targets, saliency = batch(8, (24, 20))
+    images = (images * 255 if image_dtype == torch.uint8 else images).to(image_dtype)
+    saliency = saliency.to(map_dtype)
     options: dict[str, Any] = {
         "n_labels": 4,
         "beta": 2.0,
@@ -94,8 +98,28 @@ def test_puzzlemix_is_its_parts(transport: bool) -> None:
     assert result.saliency is saliency or torch.equal(result.saliency, saliency)
 
 
-def test_comixup_is_its_parts() -> None:
+@pytest.mark.parametrize("size", [3, 4, 8])
+def test_blocks_that_move_may_be_finer_than_the_mask(size: int) -> None:
+    images, _, saliency = batch(5, (24, 32))
+    index, fine = torch.tensor([1, 2, 0, 4, 4]), (24 // 2 // size, 32 // 2 // size)
+    plan = comix.PuzzleMix(transport_size=size).plan(images, saliency, index, 0.6, 2)
+    mask = comix.puzzlemix_mask(images, saliency, index, 0.6, grid=2)
+    mask = mask.repeat_interleave(fine[0], 1).repeat_interleave(fine[1], 2)
+    blocks = comix.pool_saliency(saliency, (2 * fine[0], 2 * fine[1]))
+    moves = comix.transport_plan(blocks, mask), comix.transport_plan(blocks[index], 1 - mask)
+    expected = MixPlan.from_mask(mask, index, *moves)
+    for mine, theirs in zip(
+        (plan.source, plan.block, plan.weight),
+        (expected.source, expected.block, expected.weight),
+        strict=True,
+    ):
+        assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize("map_dtype", [torch.float32, torch.float64, torch.float16])
+def test_comixup_is_its_parts(map_dtype: torch.dtype) -> None:
     images, targets, saliency = batch(7, (24, 20))
+    saliency = saliency.to(map_dtype)
     options: dict[str, Any] = {"beta": 0.2, "gamma": 0.8, "tau": 0.9, "sweeps": 3, "threshold": "soft"}
     aug = comix.CoMixup(
         num_classes=CLASSES,
@@ -110,27 +134,32 @@ def test_comixup_is_its_parts() -> None:
     result = aug(images, targets, saliency=saliency)
     blocks = comix.pool_saliency(saliency, (3, 4)).double()
     drawn, labels = seeded(3), []
-    for first, last in ((0, 3), (3, 6), (6, 7)):
-        n = last - first
-        gammas = torch._standard_gamma(torch.full((n,), 2.0, dtype=torch.float64), generator=drawn)
-        prior = -0.2 / 12 * torch.log(gammas / gammas.sum() + 1e-8)
-        init = torch.randint(0, n, (1, 2, n, 3, 4), generator=drawn)
-        cost = (prior.view(-1, 1, 1) - blocks[first:last])[None]
+    draws = []
+    for count, n in ((2, 3), (1, 1)):  # two partitions of three, and the image that is left
+        gammas = torch._standard_gamma(torch.full((count, n), 2.0, dtype=torch.float64), generator=drawn)
+        prior = -0.2 / 12 * np.log((gammas / gammas.sum(1, keepdim=True)).numpy() + 1e-8)
+        draws += zip(prior, torch.randint(0, n, (count, 2, n, 3, 4), generator=drawn), strict=True)
+    for first, last, (prior, init) in zip((0, 3, 6), (3, 6, 7), draws, strict=True):
+        cost = (torch.from_numpy(prior).view(-1, 1, 1) - blocks[first:last])[None]
         matrix = compatibility_of(salient_distance(saliency[first:last])[None], 0.1)
-        labels.append(comix.comixup_labels(cost, compatibility=matrix, init=init, **options)[0] + first)
+        labels.append(comix.comixup_labels(cost, compatibility=matrix, init=init[None], **options)[0] + first)
     plan = MixPlan.from_labels(torch.cat(labels))
     assert torch.equal(result.plan.source, plan.source)
     assert torch.equal(result.images, plan.mix(images))
     assert torch.equal(result.targets, plan.mix_targets(targets, num_classes=CLASSES))
 
 
-def test_comixup_of_two_partitions_is_one_after_the_other() -> None:
+def test_comixup_of_two_partitions_is_that_of_each() -> None:
     images, targets, saliency = batch(40, (16, 16))
-    whole = build("comixup")(images, targets, saliency=saliency)
     aug = build("comixup")
-    parts = [aug(images[p], targets[p], saliency=saliency[p]) for p in (slice(0, 20), slice(20, 40))]
-    assert torch.equal(whole.images, torch.cat([part.images for part in parts]))
-    assert torch.equal(whole.targets, torch.cat([part.targets for part in parts]))
+    whole = aug(images, targets, saliency=saliency)
+    prior, init = build("comixup").draw(2, 20, (4, 4))
+    for p, part in enumerate((slice(0, 20), slice(20, 40))):
+        alone = build("comixup")
+        alone.draw = lambda *_, p=p: (prior[p : p + 1], init[p : p + 1])  # type: ignore[method-assign]
+        result = alone(images[part], targets[part], saliency=saliency[part])
+        assert torch.equal(whole.images[part], result.images)
+        assert torch.equal(whole.targets[part], result.targets)
 
 
 # ---- the official code's settings ------------------------------------------------------------------------

@@ -192,19 +192,23 @@ def test_numpy_numbers_are_numbers() -> None:
     assert torch.equal(plain, arrays)
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered")
 def test_comixup_labels_look_at_their_saliency_and_settings() -> None:
-    aug = comix.CoMixup(num_classes=3)
+    aug = comix.CoMixup(num_classes=3, grid=1)
     with pytest.raises(TypeError, match=r"^saliency: expected dtype float16, .*, got int64"):
         aug.labels(torch.ones(4, 8, 8, dtype=torch.int64))
     with pytest.raises(ValueError, match=r"^saliency: expected values >= 0, got -1"):
         aug.labels(-torch.ones(4, 8, 8))
     for name, value, text in (
-        ("omega", 2.0, r"^compatibility: expected values in 0..inf, got -1"),
-        ("eta", float("inf"), r"^cost: expected finite values, got"),
+        ("omega", 2.0, r"^omega: expected a number in 0..1, got 2.0"),
+        ("eta", float("inf"), r"^eta: expected a number of at least 0, got inf"),
+        ("eta", 1.7e308, r"^eta: prior: expected finite values, got"),
         ("sweeps", 0, r"^sweeps: expected an int of at least 1, got 0"),
+        ("restarts", 0, r"^restarts: expected an int of at least 1, got 0"),
+        ("partition", 0, r"^partition: expected an int of at least 1, got 0"),
         ("beta", -1.0, r"^beta: expected a number of at least 0, got -1"),
     ):
-        aug = comix.CoMixup(num_classes=3)
+        aug = comix.CoMixup(num_classes=3, grid=1)
         setattr(aug, name, value)  # after the checks of the constructor
         with pytest.raises(ValueError, match=text):
             aug.labels(torch.rand(4, 20, 20))

@@ -35,9 +35,12 @@ IMAGES = {  # of any dtype, in sizes that other arguments must fit
     ("pool_saliency", "pooled"),
 }
 MAPS = {(n, k) for n in ("transport_plan", "transport_cost") for k in ("saliency", "mask")}  # floats
-MAPS.add(("comixup_terms", "saliency"))
+MAPS |= {("puzzlemix_plan", "images"), ("puzzlemix_plan", "saliency"), ("comixup_plan", "saliency")}
 COUNTS = {  # say how many outputs or inputs there are
     ("comixup_labels", "init"),
+    ("comixup_plan", "saliency"),
+    ("puzzlemix_energy", "prior"),  # one row, or one per image
+    ("puzzlemix_plan", "prior"),
     ("comixup_objective", "labels"),
     ("plan_ratio", "ratio"),
     ("mix_targets", "targets"),
@@ -255,3 +258,46 @@ def test_distances_of_every_edge_have_their_shape() -> None:
         getattr(_core, name)(**{**CALLS[name](), "pairwise": own})
         with pytest.raises(ValueError, match="pairwise: expected shape"):
             getattr(_core, name)(**{**CALLS[name](), "pairwise": own[:1]})
+
+
+@pytest.mark.parametrize("name", ["puzzlemix_energy", "puzzlemix_plan"])
+def test_a_prior_has_one_row_or_one_per_image(name: str) -> None:
+    arguments = CALLS[name]()
+    getattr(_core, name)(**{**arguments, "prior": arguments["prior"][:1]})
+    with pytest.raises(ValueError, match="prior: expected one row, or one per image"):
+        getattr(_core, name)(**{**arguments, "prior": arguments["prior"][:2]})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"grid": (9, 3)}, "grid: expected 1 to H x 1 to W blocks"),
+        ({"grid": (0, 3)}, "grid: expected 1 to H x 1 to W blocks"),
+        ({"finer": (5, 1)}, "grid: expected 1 to H x 1 to W blocks"),
+        ({"finer": (0, 1)}, "finer: expected at least one block"),
+        ({"finer": (2**62, 2**62)}, "finer: expected at least one block"),
+        ({"neigh_size": 0}, "neigh_size >= 1"),
+    ],
+)
+def test_sizes_that_puzzlemix_plan_refuses(wrong: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        _core.puzzlemix_plan(**{**CALLS["puzzlemix_plan"](), **wrong})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"grid": (9, 3)}, "grid: expected 1 to H x 1 to W blocks"),
+        ({"window": (9, 1)}, "window: expected one that fits the map"),
+        ({"starts": 0}, "at least 1"),
+        ({"starts": 2**62}, "init: expected all starts"),
+        ({"partition": 0}, "at least 1"),
+        ({"partition": 3}, r"init: expected inputs in 0\.\.0|init: expected shape"),
+        ({"threshold": "none"}, "threshold: expected one of"),
+    ],
+)
+def test_sizes_that_comixup_plan_refuses(wrong: dict[str, Any], text: str) -> None:
+    arguments = CALLS["comixup_plan"]()
+    arguments["init"][-1] = 1
+    with pytest.raises(ValueError, match=text):
+        _core.comixup_plan(**{**arguments, **wrong})

@@ -10,7 +10,6 @@ import pytest
 import torch
 from comix import MixPlan, _checks, _core
 from comix import _native as native
-from comix._augment_comixup import compatibility_of
 
 LENGTHS = [*range(20), 31, 64, 1000]  # whole groups of lanes, and rests of every length
 FLOATS = ["float32", "float64"]
@@ -214,19 +213,6 @@ def test_costs_in_place_and_costs_to_convert_give_the_same() -> None:
     np.testing.assert_array_equal(energy, here.energy)
     tensors = comix.grid_cut(*map(torch.from_numpy, (unary, pairwise, *edges)))
     assert torch.equal(tensors.labels, torch.from_numpy(labels))
-
-
-def test_terms_of_comixup_are_those_of_their_parts() -> None:
-    rng = np.random.default_rng(4)
-    for spots in (rng.integers(0, 25, (2, 5, 2)), np.full((2, 5, 2), 3), rng.integers(0, 25, (2, 1, 2))):
-        n = spots.shape[1]
-        prior, blocks = rng.random((2, n)), rng.random((2, n, 2, 3)).astype(np.float32)
-        cost, matrix = np.zeros(blocks.shape), np.zeros((2, n, n))
-        _core.comixup_terms(prior, blocks, spots, 0.3, cost, matrix)
-        np.testing.assert_array_equal(cost, prior[:, :, None, None] - blocks.astype(np.float64))
-        distance = np.abs(spots[:, :, None] - spots[:, None]).sum(-1).astype(np.float64)
-        expected = compatibility_of(torch.from_numpy(distance), 0.3)
-        np.testing.assert_array_equal(matrix, expected)
 
 
 def test_terms_of_an_energy_are_the_caller_s_own() -> None:

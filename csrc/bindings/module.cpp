@@ -30,6 +30,7 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
     comix::bindings::register_transport(module);
     comix::bindings::register_mixing(module);
     comix::bindings::register_plans(module);
+    comix::bindings::register_augment(module);
     comix::bindings::register_values(module);
     module.def("build_info", [] {
         py::dict info;

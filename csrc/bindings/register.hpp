@@ -11,6 +11,7 @@ void register_comixup(pybind11::module_& module);
 void register_transport(pybind11::module_& module);
 void register_mixing(pybind11::module_& module);
 void register_plans(pybind11::module_& module);
+void register_augment(pybind11::module_& module);
 void register_values(pybind11::module_& module);
 
 }  // namespace comix::bindings

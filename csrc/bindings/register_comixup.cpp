@@ -1,13 +1,12 @@
 #include <pybind11/stl.h>
 
-#include <algorithm>
 #include <optional>
 
 #include "base/threads.hpp"
 #include "bindings/arrays.hpp"
 #include "bindings/methods.hpp"
 #include "bindings/register.hpp"
-#include "comixup/labeller.hpp"
+#include "comixup/batch.hpp"
 #include "comixup/spot.hpp"
 
 namespace comix::bindings {
@@ -16,17 +15,8 @@ namespace {
 
 using comixup::Partition;
 using comixup::Settings;
-using comixup::Threshold;
 
 constexpr std::int64_t kPixelsPerChunk = 16384;  // some 20 microseconds of window sums
-
-Threshold threshold_of(const std::string& name) {
-    if (name == "hard") return Threshold::hard;
-    if (name == "soft") return Threshold::soft;
-    if (name == "hard_official") return Threshold::hard_official;
-    throw InvalidArgument("threshold: expected one of 'hard', 'soft', 'hard_official', got '" +
-                          name + "'");
-}
 
 // Partitions of one size, laid end to end.
 class Partitions {
@@ -104,27 +94,11 @@ void comixup_labels(const Array<double>& cost, const std::optional<Array<double>
 
     const py::gil_scoped_release release;  // only views from here on
     const std::int64_t cells = outputs * height * width;
-    // Every start of every partition is a problem of its own; the best one of a partition wins.
-    std::vector<std::int64_t> tried(
-        starts > 1 ? static_cast<std::size_t>(count * starts * cells * 2) : 0);
-    std::vector<double> objectives(static_cast<std::size_t>(count * starts));
-    std::int64_t* results = starts > 1 ? tried.data() : labels_out.data;
-    parallel_for(count * starts, threads, [&] {
-        return [&, labeller = comixup::Labeller()](std::int64_t job) mutable {
-            const Partition partition = partitions[job / starts];
-            std::int64_t* result = results + job * cells * 2;
-            labeller.solve(partition, settings, init_view.data + job * cells, result);
-            if (starts > 1)
-                objectives[static_cast<std::size_t>(job)] =
-                    comixup::objective(partition, settings, result);
-        };
-    });
-    if (starts == 1) return;
-    for (std::int64_t p = 0; p < count; ++p) {
-        const auto first = objectives.begin() + p * starts;
-        const std::int64_t best = std::min_element(first, first + starts) - objectives.begin();
-        std::copy_n(results + best * cells * 2, cells * 2, labels_out.data + p * cells * 2);
-    }
+    std::vector<comixup::Task> tasks;
+    for (std::int64_t p = 0; p < count; ++p)
+        tasks.push_back(
+            {partitions[p], init_view.data + p * starts * cells, labels_out.data + p * cells * 2});
+    comixup::solve_batch(tasks, starts, settings, threads);
 }
 
 void comixup_objective(const Array<std::int64_t>& labels, const Array<double>& cost,
@@ -175,37 +149,9 @@ void salient_spots(const Array<T>& saliency, std::int64_t window_height, std::in
         kPixelsPerChunk / pixels);
 }
 
-// What a partition's labelling is about: cost [P, n, gh, gw] = prior [P, n] - saliency, and the
-// compatibility [P, n, n] of spots [P, n, 2].
-template <class T>
-void comixup_terms(const Array<double>& prior, const Array<T>& saliency,
-                   const Array<std::int64_t>& spots, double omega, Array<double> cost,
-                   Array<double> compatibility) {
-    const auto prior_view = view<double, 2>(prior, "prior");
-    const auto saliency_view = view<T, 4>(saliency, "saliency");
-    const auto spots_view = view<std::int64_t, 3>(spots, "spots");
-    const auto cost_out = output<double, 4>(cost, "cost");
-    const auto matrix_out = output<double, 3>(compatibility, "compatibility");
-    const auto [count, inputs, height, width] = saliency_view.shape;
-    require_shape<2>(prior_view.shape, {count, inputs}, "prior");
-    require_shape<3>(spots_view.shape, {count, inputs, 2}, "spots");
-    require_shape<4>(cost_out.shape, saliency_view.shape, "cost");
-    require_shape<3>(matrix_out.shape, {count, inputs, inputs}, "compatibility");
-    const std::int64_t blocks = height * width;
-    for (std::int64_t i = 0; i < count * inputs; ++i)
-        for (std::int64_t k = i * blocks; k < (i + 1) * blocks; ++k)
-            cost_out.data[k] = prior_view.data[i] - static_cast<double>(saliency_view.data[k]);
-    for (std::int64_t p = 0; p < count; ++p)
-        comixup::compatibility(spots_view.data + p * inputs * 2, inputs, omega,
-                               matrix_out.data + p * inputs * inputs);
-}
-
 template <class T>
 void define(py::module_& module) {
     using py::arg;
-    module.def("comixup_terms", &comixup_terms<T>, arg("prior").noconvert(),
-               arg("saliency").noconvert(), arg("spots").noconvert(), arg("omega"),
-               arg("cost").noconvert(), arg("compatibility").noconvert());
     module.def("salient_spots", &salient_spots<T>, arg("saliency").noconvert(),
                arg("window_height"), arg("window_width"), arg("threads"), arg("spots").noconvert());
 }

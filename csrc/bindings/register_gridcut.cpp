@@ -19,8 +19,6 @@ using gridcut::EdgeWeights;
 using gridcut::GridProblem;
 using Weights = std::variant<double, Array<double>>;  // one number, or [P, rows, columns]
 
-constexpr std::int64_t kCostsPerChunk = 256;  // some 20 microseconds of cutting
-
 // Views of a batch of problems that share the pairwise matrix.
 class Batch {
   public:
@@ -125,8 +123,8 @@ void grid_cut(const Array<double>& unary, const Array<double>& pairwise, const W
             energy_out[i] = gridcut::grid_energy(problem, labels_out.data + offset);
         };
     };
-    const auto costs = batch.sites() * batch.labels();
-    parallel_for_small(batch.size(), threads, make_worker, kCostsPerChunk / costs);
+    parallel_for_small(batch.size(), threads, make_worker,
+                       gridcut::cuts_per_chunk(batch.sites(), batch.labels()));
 }
 
 void grid_energy(const Array<std::int64_t>& labels, const Array<double>& unary,

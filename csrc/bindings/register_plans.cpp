@@ -4,6 +4,7 @@
 
 #include "base/values.hpp"
 #include "bindings/arrays.hpp"
+#include "bindings/plan_output.hpp"
 #include "bindings/register.hpp"
 #include "mixing/plans.hpp"
 
@@ -31,17 +32,6 @@ mixing::Plan plan_of(const Indices& source, const Indices* block, const Weights&
     return plan;
 }
 
-mixing::PlanOutput output_of(Indices& source, Indices& block, Weights& weight,
-                             const std::array<std::int64_t, 4>& shape) {
-    const auto source_out = output<std::int64_t, 4>(source, "source");
-    const auto block_out = output<std::int64_t, 4>(block, "block");
-    const auto weight_out = output<float, 4>(weight, "weight");
-    require_shape<4>(source_out.shape, shape, "source");
-    require_shape<4>(block_out.shape, shape, "block");
-    require_shape<4>(weight_out.shape, shape, "weight");
-    return {source_out.data, block_out.data, weight_out.data};
-}
-
 std::int64_t largest_source(const Indices& source, const Indices& block, const Weights& weight,
                             double tolerance) {
     return mixing::largest_source(plan_of(source, &block, weight), tolerance);
@@ -53,7 +43,7 @@ std::int64_t from_labels(const Indices& labels, std::int64_t inputs, Indices sou
     const auto [partitions, outputs, height, width, two] = labels_view.shape;
     require(two == 2 && inputs >= 1 && inputs <= mixing::kLargestSource + 1,
             "labels: expected two per block, of 1 to 2^31 inputs");
-    const auto out = output_of(source, block, weight, {partitions * outputs, height, width, 2});
+    const auto out = plan_output(source, block, weight, {partitions * outputs, height, width, 2});
     return mixing::from_labels(labels_view.data, partitions, outputs, height * width, inputs, out);
 }
 
@@ -72,7 +62,7 @@ bool from_mask(const Weights& mask, const Indices& index, const std::optional<In
     };
     const auto* own_blocks = moved(own, "plan_own");
     const auto* partner_blocks = moved(partner, "plan_partner");
-    const auto out = output_of(source, block, weight, {batch, height, width, 2});
+    const auto out = plan_output(source, block, weight, {batch, height, width, 2});
     return mixing::from_mask(mask_view.data, index_view.data, own_blocks, partner_blocks, batch,
                              height * width, out);
 }

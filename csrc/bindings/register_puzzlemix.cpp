@@ -1,6 +1,3 @@
-#include <algorithm>
-
-#include "base/values.hpp"
 #include "bindings/arrays.hpp"
 #include "bindings/register.hpp"
 #include "puzzlemix/pool.hpp"
@@ -34,7 +31,8 @@ bool puzzlemix_energy(const Array<T>& images, const Array<double>& saliency,
             "expected channels >= 1, n_labels >= 2 and neigh_size >= 1");
     require_shape<3>(saliency_view.shape, {batch, gh, gw}, "saliency");
     require_shape<1>(index_view.shape, {batch}, "index");
-    require_shape<2>(prior_view.shape, {batch, labels}, "prior");
+    require(prior_view.shape[0] == 1 || prior_view.shape[0] == batch,
+            "prior: expected one row, or one per image");
     require_shape<1>(deviation_view.shape, {channels}, "std");
     require_shape<4>(unary_out.shape, {batch, gh, gw, labels}, "unary");
     require_shape<3>(v_out.shape, {batch, gh - 1, gw}, "weight_v");
@@ -55,6 +53,7 @@ bool puzzlemix_energy(const Array<T>& images, const Array<double>& saliency,
     terms.saliency = saliency_view.data;
     terms.index = index_view.data;
     terms.prior = prior_view.data;
+    terms.each_prior = prior_view.shape[0] > 1;
     terms.deviation = deviation_view.data;
     terms.beta = beta;
     terms.gamma = gamma;
@@ -78,32 +77,6 @@ bool pool_saliency(const Array<T>& saliency, int threads, Array<T> pooled) {
     return puzzlemix::pool(maps.data, batch, height, width, gh, gw, out.data, threads);
 }
 
-// The transport problems behind masks [B, gh, gw], own images first: saliency and masks [2B, gh,
-// gw].
-template <class T>
-void puzzlemix_moves(const Array<float>& mask, const Array<T>& saliency,
-                     const Array<std::int64_t>& index, Array<T> maps, Array<float> masks) {
-    const auto mask_view = view<float, 3>(mask, "mask");
-    const auto saliency_view = view<T, 3>(saliency, "saliency");
-    const auto index_view = view<std::int64_t, 1>(index, "index");
-    const auto maps_out = output<T, 3>(maps, "maps");
-    const auto masks_out = output<float, 3>(masks, "masks");
-    const auto [batch, height, width] = mask_view.shape;
-    require_shape<3>(saliency_view.shape, mask_view.shape, "saliency");
-    require_shape<1>(index_view.shape, {batch}, "index");
-    require_shape<3>(maps_out.shape, {2 * batch, height, width}, "maps");
-    require_shape<3>(masks_out.shape, {2 * batch, height, width}, "masks");
-    require(all_within(index_view.data, batch, 0, batch - 1),
-            "index: expected values in 0.." + std::to_string(batch - 1));
-    const std::int64_t blocks = height * width, half = batch * blocks;
-    std::copy_n(saliency_view.data, half, maps_out.data);
-    std::copy_n(mask_view.data, half, masks_out.data);
-    for (std::int64_t b = 0; b < batch; ++b)
-        std::copy_n(saliency_view.data + index_view[b] * blocks, blocks,
-                    maps_out.data + half + b * blocks);
-    for (std::int64_t k = 0; k < half; ++k) masks_out.data[half + k] = 1 - mask_view.data[k];
-}
-
 template <class T>
 void define(py::module_& module) {
     using py::arg;
@@ -112,9 +85,6 @@ void define(py::module_& module) {
                arg("std").noconvert(), arg("beta"), arg("gamma"), arg("neigh_size"),
                arg("rounding"), arg("threads"), arg("unary").noconvert(),
                arg("weight_v").noconvert(), arg("weight_h").noconvert());
-    module.def("puzzlemix_moves", &puzzlemix_moves<T>, arg("mask").noconvert(),
-               arg("saliency").noconvert(), arg("index").noconvert(), arg("maps").noconvert(),
-               arg("masks").noconvert());
     module.def("pool_saliency", &pool_saliency<T>, arg("saliency").noconvert(), arg("threads"),
                arg("pooled").noconvert());
 }

@@ -2,12 +2,12 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
-#include <memory>
 #include <vector>
 
 #include "base/threads.hpp"
 #include "bindings/arrays.hpp"
 #include "bindings/register.hpp"
+#include "transport/kept_planner.hpp"
 #include "transport/transport.hpp"
 
 namespace comix::bindings {
@@ -15,11 +15,7 @@ namespace comix::bindings {
 namespace {
 
 using transport::Method;
-using transport::Planner;
 using transport::Problem;
-
-constexpr std::int64_t kMostBlocks = 16384;  // 128 x 128
-constexpr std::int64_t kKeptBlocks = 1024;   // planners of larger grids hold megabytes
 
 // How much planning is worth waking a second thread for, and how much of it a thread takes at once.
 struct Work {
@@ -130,16 +126,9 @@ class Problems {
 void check(const Maps& saliency, const Maps& mask) {
     require_shape<3>(mask.shape(), saliency.shape(), "mask");
     if (saliency.blocks() < 1) throw InvalidArgument("saliency: expected at least one block");
-    if (saliency.blocks() > kMostBlocks)
-        throw InvalidArgument("saliency: expected at most 16384 blocks (128 x 128) to move");
+    transport::require_few(saliency.blocks());
     saliency.check_values(std::numeric_limits<double>::infinity());
     mask.check_values(1);
-}
-
-// The calling thread's planner, kept between calls: a grid's tables cost as much as several plans.
-Planner& kept_planner() {
-    thread_local Planner planner;
-    return planner;
 }
 
 void transport_plan(const py::array& saliency, const py::array& mask, double eps,
@@ -155,10 +144,9 @@ void transport_plan(const py::array& saliency, const py::array& mask, double eps
     const Work work = work_of(how);
     if (count * blocks < work.least_blocks) threads = 1;
     const auto make_worker = [&] {
-        return [&, own = blocks > kKeptBlocks ? std::make_unique<Planner>() : nullptr,
+        return [&, planner = transport::KeptPlanner(blocks),
                 problems = Problems(saliency_maps, mask_maps, eps)](std::int64_t b) mutable {
-            Planner& planner = own ? *own : kept_planner();
-            planner.solve(problems[b], how, plan_out.data + b * blocks);
+            planner->solve(problems[b], how, plan_out.data + b * blocks);
         };
     };
     parallel_for(count, threads, make_worker, work.chunk_blocks / blocks);

@@ -35,6 +35,12 @@ constexpr double kExactSteps = 2e11;                 // minutes; beyond, "exact"
 constexpr double kAutoSteps = 4e6;                   // about 10 ms
 constexpr int kMaxLabels = 65535;                    // back-pointers of the frontier programme
 
+// Problems that a thread takes at once: some 20 microseconds of cutting.
+constexpr std::int64_t cuts_per_chunk(std::int64_t sites, std::int64_t labels) {
+    constexpr std::int64_t costs = 256;
+    return costs / (sites * labels);
+}
+
 struct Options {
     Method method = Method::expansion;
     int max_sweeps = 0;  // of expansion and swap; 0: until no move helps

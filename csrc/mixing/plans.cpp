@@ -102,27 +102,35 @@ std::int64_t from_labels(const std::int64_t* labels, std::int64_t partitions, st
     return signs >> 63 == 0 && largest <= kLargestSource ? largest : -1;
 }
 
+void mask_entries(std::int64_t o, const float* mask, std::int64_t index, const std::int64_t* own,
+                  const std::int64_t* partner, std::int64_t blocks, const PlanOutput& plan) {
+    std::int64_t e = o * blocks * 2;
+    for (std::int64_t b = 0; b < blocks; ++b, e += 2) {
+        plan.source[e] = o;
+        plan.source[e + 1] = index;
+        plan.block[e] = own ? own[b] : b;
+        plan.block[e + 1] = partner ? partner[b] : b;
+        plan.weight[e] = mask[b];
+        plan.weight[e + 1] = 1 - mask[b];
+    }
+}
+
 bool from_mask(const float* mask, const std::int64_t* index, const std::int64_t* own,
                const std::int64_t* partner, std::int64_t batch, std::int64_t blocks,
                const PlanOutput& plan) {
-    std::uint64_t signs = 0;
-    bool fine = true;
-    std::int64_t p = 0;
+    const std::int64_t count = batch * blocks;
+    const auto on_grid = [&](const std::int64_t* moved) {
+        return !moved || all_within(moved, count, 0, blocks - 1);
+    };
+    if (!all_within(mask, count, 0.0F, 1.0F) || !all_within(index, batch, 0, batch - 1) ||
+        !on_grid(own) || !on_grid(partner))
+        return false;
     for (std::int64_t o = 0; o < batch; ++o) {
-        signs |= sign_outside(index[o], 0, batch - 1);
-        for (std::int64_t b = 0; b < blocks; ++b, ++p) {
-            const std::int64_t first = own ? own[p] : b, second = partner ? partner[p] : b;
-            signs |= sign_outside(first, 0, blocks - 1) | sign_outside(second, 0, blocks - 1);
-            fine &= mask[p] >= 0 && mask[p] <= 1;
-            plan.source[2 * p] = o;
-            plan.source[2 * p + 1] = index[o];
-            plan.block[2 * p] = first;
-            plan.block[2 * p + 1] = second;
-            plan.weight[2 * p] = mask[p];
-            plan.weight[2 * p + 1] = 1 - mask[p];
-        }
+        const std::int64_t at = o * blocks;
+        mask_entries(o, mask + at, index[o], own ? own + at : nullptr,
+                     partner ? partner + at : nullptr, blocks, plan);
     }
-    return fine && signs >> 63 == 0;
+    return true;
 }
 
 void ratio(const Plan& plan, std::int64_t inputs, float* ratio) {

@@ -36,6 +36,11 @@ bool from_mask(const float* mask, const std::int64_t* index, const std::int64_t*
                const std::int64_t* partner, std::int64_t batch, std::int64_t blocks,
                const PlanOutput& plan);
 
+// The same for output o of them alone: mask, own and partner [blocks], index the one partner. The
+// caller vouches for all values.
+void mask_entries(std::int64_t o, const float* mask, std::int64_t index, const std::int64_t* own,
+                  const std::int64_t* partner, std::int64_t blocks, const PlanOutput& plan);
+
 // The share of every input in every output: ratio [B_out, inputs], each row sums to 1. The plan's
 // sources are in range.
 void ratio(const Plan& plan, std::int64_t inputs, float* ratio);

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cmath>
 #include <type_traits>
-#include <vector>
 
 #include "base/blocks.hpp"
 #include "base/threads.hpp"
@@ -29,55 +28,74 @@ double scale_of(const T* map, std::int64_t pixels) {
 
 }  // namespace
 
+std::int64_t maps_per_chunk(std::int64_t height, std::int64_t width) {
+    constexpr std::int64_t pixels = 1 << 16;
+    return pixels / std::max<std::int64_t>(height * width, 1);
+}
+
+template <class T>
+Pooler<T>::Pooler(std::int64_t height, std::int64_t width, std::int64_t grid_height,
+                  std::int64_t grid_width)
+    : height_(height),
+      width_(width),
+      grid_height_(grid_height),
+      grid_width_(grid_width),
+      columns_(static_cast<std::size_t>(width)),
+      means_(static_cast<std::size_t>(grid_height * grid_width)) {}
+
+template <class T>
+bool Pooler<T>::pool(const T* map, T* pooled) {
+    const double scale = scale_of(map, height_ * width_);
+    double lowest = 0, total = 0;
+    auto mean = means_.begin();
+    for (std::int64_t r = 0; r < grid_height_; ++r) {
+        const std::int64_t top = block_start(r, height_, grid_height_);
+        const std::int64_t bottom = block_start(r + 1, height_, grid_height_);
+        std::fill(columns_.begin(), columns_.end(), 0.0);
+        double* const columns = columns_.data();
+        T least = 0;
+        for (std::int64_t y = top; y < bottom; ++y) {
+            const T* row = map + y * width_;
+            for (std::int64_t x = 0; x < width_; ++x) {
+                columns[x] += static_cast<double>(row[x]) * scale;
+                least = row[x] < least ? row[x] : least;
+            }
+        }
+        lowest = std::min(lowest, static_cast<double>(least));
+        std::int64_t x = 0;
+        for (std::int64_t c = 0; c < grid_width_; ++c) {
+            const std::int64_t left = x, end = block_start(c + 1, width_, grid_width_);
+            double sum = 0;
+            for (; x < end; ++x) sum += columns[x];
+            *mean = sum / static_cast<double>((bottom - top) * (end - left));
+            total += *mean++;
+        }
+    }
+    const bool usable = std::isfinite(total) && total > 0;
+    const double uniform = 1.0 / static_cast<double>(means_.size());
+    for (const double block : means_) *pooled++ = static_cast<T>(usable ? block / total : uniform);
+    return !(lowest < 0);
+}
+
 template <class T>
 bool pool(const T* maps, std::int64_t batch, std::int64_t height, std::int64_t width,
           std::int64_t grid_height, std::int64_t grid_width, T* pooled, int threads) {
-    constexpr std::int64_t pixels_per_chunk = 1 << 16;  // some 20 microseconds
-    const std::int64_t pixels = height * width, blocks = grid_height * grid_width;
     std::atomic<bool> negative{false};
-    const auto make_worker = [&] {
-        return [&, columns = std::vector<double>(static_cast<std::size_t>(width)),
-                means =
-                    std::vector<double>(static_cast<std::size_t>(blocks))](std::int64_t b) mutable {
-            const T* map = maps + b * pixels;
-            const double scale = scale_of(map, pixels);
-            double lowest = 0, total = 0;
-            auto mean = means.begin();
-            for (std::int64_t r = 0; r < grid_height; ++r) {
-                const std::int64_t top = block_start(r, height, grid_height);
-                const std::int64_t bottom = block_start(r + 1, height, grid_height);
-                std::fill(columns.begin(), columns.end(), 0.0);
-                T least = 0;
-                for (std::int64_t y = top; y < bottom; ++y) {
-                    const T* row = map + y * width;
-                    for (std::int64_t x = 0; x < width; ++x) {
-                        columns[static_cast<std::size_t>(x)] += static_cast<double>(row[x]) * scale;
-                        least = row[x] < least ? row[x] : least;
-                    }
-                }
-                lowest = std::min(lowest, static_cast<double>(least));
-                std::int64_t x = 0;
-                for (std::int64_t c = 0; c < grid_width; ++c) {
-                    const std::int64_t left = x, end = block_start(c + 1, width, grid_width);
-                    double sum = 0;
-                    for (; x < end; ++x) sum += columns[static_cast<std::size_t>(x)];
-                    *mean = sum / static_cast<double>((bottom - top) * (end - left));
-                    total += *mean++;
-                }
-            }
-            if (lowest < 0) negative.store(true, std::memory_order_relaxed);
-            const bool usable = std::isfinite(total) && total > 0;
-            for (std::int64_t p = 0; p < blocks; ++p)
-                pooled[b * blocks + p] =
-                    static_cast<T>(usable ? means[static_cast<std::size_t>(p)] / total
-                                          : 1.0 / static_cast<double>(blocks));
-        };
-    };
-    parallel_for_small(batch, threads, make_worker,
-                       pixels_per_chunk / std::max<std::int64_t>(pixels, 1));
+    parallel_for_small(
+        batch, threads,
+        [&] {
+            return [&, pooler = Pooler<T>(height, width, grid_height, grid_width)](
+                       std::int64_t b) mutable {
+                if (!pooler.pool(maps + b * height * width, pooled + b * grid_height * grid_width))
+                    negative.store(true, std::memory_order_relaxed);
+            };
+        },
+        maps_per_chunk(height, width));
     return !negative;
 }
 
+template class Pooler<float>;
+template class Pooler<double>;
 template bool pool(const float*, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
                    std::int64_t, float*, int);
 template bool pool(const double*, std::int64_t, std::int64_t, std::int64_t, std::int64_t,

@@ -20,6 +20,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/errors.hpp"
+
 namespace comix::transport {
 
 enum class Method { exact, greedy };
@@ -32,6 +34,13 @@ struct Problem {
 
     int blocks() const { return height * width; }
 };
+
+constexpr std::int64_t kMostBlocks = 16384;  // 128 x 128
+
+// InvalidArgument when there are more blocks than a planner takes.
+inline void require_few(std::int64_t blocks) {
+    require(blocks <= kMostBlocks, "saliency: expected at most 16384 blocks (128 x 128) to move");
+}
 
 // Sum over positions j of cost(plan[j], j).
 double plan_cost(const Problem& problem, const std::int64_t* plan);

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,11 @@ import torch
 
 from comix import _checks as checks
 from comix import _native as native
-from comix._mix_kernel import entries_from_labels
-from comix._mixers import Mixer, check_generator, draw_dirichlet, draw_gamma
+from comix._mix_kernel import as_tensors, new_entries
+from comix._mixers import Mixer, check_generator, draw_dirichlet
 from comix._on_cuda import comixup as on_cuda
-from comix._pooling import pool_array
-from comix.comixup import THRESHOLDS, comixup_labels, labels_of_arrays
+from comix._pooling import readable_maps
+from comix.comixup import checked_numbers, comixup_labels
 from comix.mixing import MixPlan
 from comix.saliency import pool_saliency
 
@@ -22,7 +21,6 @@ _WINDOW = 8  # pixels per side of the window that locates an image's salient spo
 _PRIOR_EPS = 1e-8
 
 _Array = np.ndarray[Any, Any]
-_SolvePart = Callable[[int, int, int], torch.Tensor]  # labels of inputs begin..end, n per partition
 
 
 def salient_distance(saliency: torch.Tensor) -> torch.Tensor:
@@ -85,9 +83,9 @@ class CoMixup(Mixer):
     The batch is cut into consecutive partitions of ``partition`` images (the last one may be smaller),
     each mixed on its own into as many outputs.
 
-    Random draws per call, from ``generator`` (torch's global one if None), partition by partition: the prior
-    (Dirichlet(alpha), one share per input), then the start labels (uniform, ``restarts`` of them). So a
-    batch gives the same result as its partitions one after the other.
+    Random draws per call, from ``generator`` (torch's global one if None): the priors of all whole partitions
+    (Dirichlet(alpha), one share per input), then their start labels (uniform, ``restarts`` per partition);
+    after that both for a smaller last partition.
 
     Args:
         num_classes: number of classes, for targets given as class indices.
@@ -136,21 +134,19 @@ class CoMixup(Mixer):
         if num_classes is not None:
             checks.check_count(num_classes, "num_classes", 1)
         checks.grid_pair(grid, 2**31, 2**31)
-        checks.check_option(threshold, "threshold", THRESHOLDS)
         self.num_classes = num_classes
         self.grid = grid
-        self.partition = checks.check_count(partition, "partition", 1)
-        self.alpha = checks.check_number(alpha, "alpha", 0.0, above=True)
-        self.beta = checks.check_number(beta, "beta", 0.0)
-        self.gamma = checks.check_number(gamma, "gamma", 0.0)
-        self.tau = checks.check_number(tau, "tau", 0.0)
-        self.eta = checks.check_number(eta, "eta", 0.0)
-        self.omega = checks.check_number(omega, "omega", 0.0)
-        if self.omega > 1:
-            checks.fail("omega", "a number in 0..1", repr(omega))
-        self.sweeps = checks.check_count(sweeps, "sweeps", 1)
-        self.restarts = checks.check_count(restarts, "restarts", 1)
+        self.partition = partition
+        self.alpha = alpha
+        self.beta = beta
+        self.gamma = gamma
+        self.tau = tau
+        self.eta = eta
+        self.omega = omega
+        self.sweeps = sweeps
+        self.restarts = restarts
         self.threshold = threshold
+        self._check_settings()
         self.generator = check_generator(generator)
 
     def __repr__(self) -> str:
@@ -168,23 +164,16 @@ class CoMixup(Mixer):
             prior float64 ``[P, n]`` (what showing an input costs extra at each block) and start labels int64
             ``[P, restarts, n, gh, gw]``.
         """
-        shape = (self.restarts, n, *grid)
-        shares, starts = [], []
-        alphas = torch.from_numpy(np.full(n, self.alpha, np.float64))
-        plain = self.alpha >= 1  # then all partitions are normalised at once, below
-        for _ in range(partitions):
-            drawn = (
-                draw_gamma(alphas, self.generator) if plain else draw_dirichlet(n, self.alpha, self.generator)
-            )
-            shares.append(drawn.numpy())
-            starts.append(torch.randint(0, n, shape, generator=self.generator).numpy())
-        # Small arrays: NumPy's calls cost a fraction of torch's.
-        share = np.concatenate(shares).reshape(partitions, n)
-        if plain:
-            share = share / torch.from_numpy(share).sum(1, keepdim=True).numpy()
+        share = draw_dirichlet((partitions, n), self.alpha, self.generator).numpy()
         prior = -self.eta / (grid[0] * grid[1]) * np.log(share + _PRIOR_EPS)
-        init = np.concatenate(starts).reshape(partitions, *shape)
-        return torch.from_numpy(prior), torch.from_numpy(init)
+        init = torch.randint(0, n, (partitions, self.restarts, n, *grid), generator=self.generator)
+        return torch.from_numpy(prior), init
+
+    def _draw_batch(self, batch: int, grid: tuple[int, int]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """The draws for the whole partitions of a batch, and those for a smaller last one."""
+        whole, rest = divmod(batch, self.partition)
+        groups = ((whole, self.partition), (1, rest))
+        return [self.draw(count, n, grid) for count, n in groups if count and n]
 
     def labels(self, saliency: torch.Tensor) -> torch.Tensor:
         """Label the blocks of every output with inputs of the batch; draws from the generator.
@@ -195,60 +184,75 @@ class CoMixup(Mixer):
         Returns:
             int64 ``[B, gh, gw, 2]``, counting inputs of the whole batch.
         """
-        grid = checks.grid_pair(self.grid, saliency.shape[1], saliency.shape[2])
-        solver = self._solver_on_cpu if saliency.device.type == "cpu" else self._solver_on_cuda
-        solve_part = solver(saliency, grid)
-        batch = saliency.shape[0]
-        whole = batch // self.partition * self.partition
-        results = [
-            solve_part(begin, end, n)
-            for begin, end, n in ((0, whole, self.partition), (whole, batch, batch - whole))
-            if begin != end
-        ]
-        return results[0] if len(results) == 1 else torch.cat(results)
-
-    def _solver_on_cpu(self, saliency: torch.Tensor, grid: tuple[int, int]) -> _SolvePart:
         checks.check_saliency(saliency)
-        blocks = pool_array(saliency, *grid)
-        if blocks is None:
-            blocks = native.array(pool_saliency(saliency, grid))
-        spots = _spots(saliency)
+        native.require_device(saliency, "saliency")
+        if saliency.is_cpu:
+            return self._plan_on_cpu(saliency).source
+        return self._labels_on_cuda(saliency)
 
-        def solve_part(begin: int, end: int, n: int) -> torch.Tensor:
-            prior, init = self.draw((end - begin) // n, n, grid)
-            part = blocks[begin:end].reshape(-1, n, *grid)
-            cost, matrix = np.empty(part.shape), np.empty((len(part), n, n))
-            places = spots[begin:end].reshape(-1, n, 2)
-            native.core.comixup_terms(native.array(prior), part, places, self.omega, cost, matrix)
-            labels = labels_of_arrays(cost, matrix, native.array(init), **self._settings())
-            labels += np.arange(begin, end, n).reshape(-1, 1, 1, 1, 1)
-            return torch.from_numpy(labels.reshape(end - begin, *grid, 2))
+    def _plan_on_cpu(self, saliency: torch.Tensor) -> MixPlan:
+        grid = checks.grid_pair(self.grid, *saliency.shape[1:])
+        numbers = self._check_settings()
+        drawn = self._draw_batch(len(saliency), grid)
+        prior = np.concatenate([part.numpy().ravel() for part, _ in drawn])
+        init = np.concatenate([part.numpy().ravel() for _, part in drawn])
+        entries = new_entries(len(saliency), *grid)
+        largest = native.core.comixup_plan(
+            readable_maps(saliency),
+            prior,
+            init,
+            grid,
+            min(self.partition, len(saliency)),
+            self.restarts,
+            (min(_WINDOW, saliency.shape[1]), min(_WINDOW, saliency.shape[2])),
+            self.omega,
+            **numbers,
+            threads=native.threads(),
+            source=entries[0],
+            block=entries[1],
+            weight=entries[2],
+        )
+        if largest < 0:
+            pool_saliency(saliency, grid)  # says what is wrong with the maps
+            checks.check_finite(torch.from_numpy(prior), "eta: prior")  # all that is left to be wrong
+        return MixPlan._of_checked(as_tensors(entries), largest)
 
-        return solve_part
-
-    def _solver_on_cuda(self, saliency: torch.Tensor, grid: tuple[int, int]) -> _SolvePart:
+    def _labels_on_cuda(self, saliency: torch.Tensor) -> torch.Tensor:
+        grid = checks.grid_pair(self.grid, *saliency.shape[1:])
+        numbers = self._check_settings()
         blocks = pool_saliency(saliency, grid).to(torch.float64)  # [B, gh, gw]
-
-        def solve_part(begin: int, end: int, n: int) -> torch.Tensor:
-            distance = salient_distance(saliency[begin:end].reshape(-1, n, *saliency.shape[1:]))
-            drawn = self.draw((end - begin) // n, n, grid)
-            prior, init = (native.send(numbers, saliency.device) for numbers in drawn)
-            labels = comixup_labels(
-                prior[:, :, None, None] - blocks[begin:end].view(-1, n, *grid),
+        labels, begin = [], 0
+        for drawn in self._draw_batch(len(saliency), grid):
+            prior, init = (native.send(draws, saliency.device) for draws in drawn)
+            count, n = prior.shape
+            end = begin + count * n
+            distance = salient_distance(saliency[begin:end].reshape(count, n, *saliency.shape[1:]))
+            part = comixup_labels(
+                prior[:, :, None, None] - blocks[begin:end].view(count, n, *grid),
                 compatibility=compatibility_of(distance, self.omega),
                 init=init,
-                **self._settings(),
+                **numbers,
             )
-            labels += torch.arange(begin, end, n, device=labels.device).view(-1, 1, 1, 1, 1)
-            return labels.flatten(0, 1)
+            part += torch.arange(begin, end, n, device=part.device).view(-1, 1, 1, 1, 1)
+            labels.append(part.flatten(0, 1))
+            begin = end
+        return labels[0] if len(labels) == 1 else torch.cat(labels)
 
-        return solve_part
-
-    def _settings(self) -> dict[str, Any]:
-        names = ("beta", "gamma", "tau", "sweeps", "threshold")
-        return {name: getattr(self, name) for name in names}
+    def _check_settings(self) -> dict[str, Any]:
+        """Those of the solver. Attributes may change after the constructor, so every call checks them."""
+        for name in ("partition", "sweeps", "restarts"):
+            setattr(self, name, checks.check_count(getattr(self, name), name, 1))
+        self.alpha = checks.check_number(self.alpha, "alpha", 0.0, above=True)
+        self.eta = checks.check_number(self.eta, "eta", 0.0)
+        self.omega = checks.check_number(self.omega, "omega", 0.0)
+        if self.omega > 1:
+            checks.fail("omega", "a number in 0..1", repr(self.omega))
+        self.beta, self.gamma, self.tau = checked_numbers(self.beta, self.gamma, self.tau, self.threshold)
+        sweeps = min(self.sweeps, 2**31 - 1)
+        numbers = {"beta": self.beta, "gamma": self.gamma, "tau": self.tau}
+        return {**numbers, "sweeps": sweeps, "threshold": self.threshold}
 
     def _plan_batch(self, images: torch.Tensor, saliency: torch.Tensor) -> MixPlan:
-        labels = self.labels(saliency)
-        built = entries_from_labels(labels, len(labels))
-        return MixPlan._of_checked(*built) if built else MixPlan.from_labels(labels)
+        if images.is_cpu:
+            return self._plan_on_cpu(saliency)
+        return MixPlan.from_labels(self._labels_on_cuda(saliency))

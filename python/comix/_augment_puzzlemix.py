@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
 from comix import _checks as checks
 from comix import _native as native
-from comix._mix_kernel import entries_of_arrays
+from comix._mix_kernel import as_tensors, new_entries
 from comix._mixers import Mixer, check_generator, draw_beta
+from comix._pooling import readable_maps
+from comix._puzzlemix_terms import Arguments, checked_arguments, checked_deviation, settings_of
 from comix.mixing import MixPlan
 from comix.puzzlemix import mask_and_terms
 from comix.saliency import pool_saliency
@@ -101,9 +102,10 @@ class PuzzleMix(Mixer):
             "gamma": checks.check_number(gamma, "gamma", 0.0),
             "eta": checks.check_number(eta, "eta", 0.0),
             "neigh_size": checks.check_count(neigh_size, "neigh_size", 1),
-            "mean": mean,
-            "std": std,
         }
+        self._channels: dict[str, Any] = {"mean": mean, "std": std}
+        # What std says per channel, by the number of channels; only for values that nobody can change.
+        self._deviations: dict[int, torch.Tensor] | None = {} if _fixed(mean) and _fixed(std) else None
 
     def __repr__(self) -> str:
         settings = f"grid_choices={self.grid_choices}, alpha={self.alpha:g}, transport={self.transport}"
@@ -140,46 +142,84 @@ class PuzzleMix(Mixer):
         Returns:
             A plan with B outputs.
         """
+        return self._solve(
+            checked_arguments(images, saliency, index, lam, grid=grid, **self._energy, **self._channels)
+        )
+
+    def _solve(self, given: Arguments) -> MixPlan:
+        finer = self._finer(given)
+        if given.images.is_cpu and (plan := self._plan_in_one_call(given, finer)):
+            return plan
+        return self._plan_in_steps(given, finer)
+
+    def _finer(self, given: Arguments) -> tuple[int, int]:
+        """Blocks that move per mask block, down and across."""
+        if self.transport_size is None:
+            return 1, 1
+        (height, width), (gh, gw) = given.saliency.shape[1:], given.settings.grid
+        down, across = height // gh // self.transport_size, width // gw // self.transport_size
+        return max(1, down), max(1, across)
+
+    def _plan_in_one_call(self, given: Arguments, finer: tuple[int, int]) -> MixPlan | None:
+        """The plan on the CPU; None when a value is wrong, which the steps then explain."""
+        (gh, gw), _, smoothness, gamma, _, neigh_size, rounding = given.settings
+        down, across = finer if self.transport else (1, 1)
+        entries = new_entries(len(given.images), gh * down, gw * across)
+        fine = native.core.puzzlemix_plan(
+            given.pixels(),
+            readable_maps(given.saliency),
+            native.array(given.partner),
+            given.prior(),
+            native.array(given.deviation),
+            (gh, gw),
+            finer if self.transport else (0, 0),
+            smoothness,
+            gamma,
+            neigh_size,
+            rounding,
+            self.transport_eps,
+            native.threads(),
+            *entries,
+        )
+        return MixPlan._of_checked(as_tensors(entries), len(given.images) - 1) if fine else None
+
+    def _plan_in_steps(self, given: Arguments, finer: tuple[int, int]) -> MixPlan:
         # "auto" is exact here, except for gamma > 1 on wide grids, where exact would have to refuse.
-        mask, terms = mask_and_terms(images, saliency, index, lam, grid=grid, method="auto", **self._energy)
-        blocks, index = terms.blocks, terms.partner
+        mask, (_, blocks, index) = mask_and_terms(given, "auto")
+        mask, blocks = torch.as_tensor(mask), torch.as_tensor(blocks)
         if not self.transport:
-            return MixPlan.from_mask(torch.as_tensor(mask), index)
-        height, width = saliency.shape[1:]
-        fine = [self._refinement(n // g) for n, g in zip((height, width), mask.shape[1:], strict=True)]
-        if fine != [1, 1]:
+            return MixPlan.from_mask(mask, index)
+        if finer != (1, 1):
             batch, gh, gw = mask.shape
-            spread = torch.as_tensor(mask)[:, :, None, :, None].expand(batch, gh, fine[0], gw, fine[1])
-            spread = spread.reshape(batch, gh * fine[0], gw * fine[1])
-            blocks = pool_saliency(saliency, (spread.shape[1], spread.shape[2]))
-            on_cpu = isinstance(mask, np.ndarray)
-            mask, blocks = (native.array(t) if on_cpu else t for t in (spread, blocks))
-        own, partner = self._moves(blocks, mask, index)
-        if isinstance(mask, np.ndarray):
-            if built := entries_of_arrays(mask, native.array(index), own, partner):
-                return MixPlan._of_checked(*built)
-            mask, own, partner = map(torch.from_numpy, (mask, own, partner))
+            mask = mask[:, :, None, :, None].expand(batch, gh, finer[0], gw, finer[1])
+            mask = mask.reshape(batch, gh * finer[0], gw * finer[1])
+            blocks = pool_saliency(given.saliency, (mask.shape[1], mask.shape[2]))
+        # Transport of own images and of partners, solved as one batch of problems.
+        partners = index.clamp(0, len(mask) - 1)  # values on the device are not checked
+        maps = torch.cat((blocks, blocks[partners])).to(torch.float64)
+        shown = torch.cat((mask, 1 - mask)).to(torch.float64)
+        own, partner = transport_plan(maps, shown, eps=self.transport_eps).chunk(2)
         return MixPlan.from_mask(mask, index, own, partner)
 
-    def _refinement(self, block: int) -> int:
-        """Blocks that move per mask block, along one axis of mask blocks of this many pixels."""
-        return 1 if self.transport_size is None else max(1, block // self.transport_size)
-
-    def _moves(self, blocks: Any, mask: Any, index: torch.Tensor) -> tuple[Any, Any]:
-        """Transport plans of own images and partners, solved as one batch of problems."""
-        maps: Any
-        shown: Any
-        if isinstance(mask, np.ndarray):
-            shape = (2 * len(mask), *mask.shape[1:])
-            maps, shown = np.empty(shape, blocks.dtype), np.empty(shape, np.float32)
-            native.core.puzzlemix_moves(mask, blocks, native.array(index), maps, shown)
-        else:
-            partners = index.clamp(0, len(mask) - 1)  # values on the device are not checked
-            maps = torch.cat((blocks, blocks[partners])).to(torch.float64)
-            shown = torch.cat((mask, 1 - mask)).to(torch.float64)
-        plans = transport_plan(maps, shown, eps=self.transport_eps)
-        return plans[: len(mask)], plans[len(mask) :]
+    def _deviation(self, images: torch.Tensor) -> torch.Tensor:
+        channels, known = images.shape[1], self._deviations
+        if known is not None and channels in known:
+            return known[channels]
+        deviation = checked_deviation(**self._channels, channels=channels, device=images.device)
+        if known is not None:
+            known[channels] = deviation
+        return deviation
 
     def _plan_batch(self, images: torch.Tensor, saliency: torch.Tensor) -> MixPlan:
+        native.require_device(images, "images")
         grid, index, lam = self.draw(images.shape[0], images.shape[2], images.shape[3])
-        return self.plan(images, saliency, index, lam, grid)
+        index = index if images.is_cpu else native.send(index, images.device)
+        settings = settings_of(images, (grid, grid), **self._energy)
+        # The caller has checked the images, and the draws need no check.
+        return self._solve(Arguments(images, saliency, index, lam, self._deviation(images), settings))
+
+
+def _fixed(values: object) -> bool:
+    """Whether ``mean`` or ``std`` stays what it is: a number, a tuple of numbers, or None."""
+    numbers = values if isinstance(values, tuple) else (values,)
+    return all(isinstance(number, (int, float, type(None))) for number in numbers)

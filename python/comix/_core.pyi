@@ -62,24 +62,9 @@ def puzzlemix_energy(
     weight_v: _Float,
     weight_h: _Float,
 ) -> bool: ...
-def puzzlemix_moves(
-    mask: NDArray[np.float32],
-    saliency: NDArray[Any],
-    index: _Index,
-    maps: NDArray[Any],
-    masks: NDArray[np.float32],
-) -> None: ...
 def pool_saliency(saliency: NDArray[Any], threads: int, pooled: NDArray[Any]) -> bool: ...
 def salient_spots(
     saliency: NDArray[Any], window_height: int, window_width: int, threads: int, spots: _Index
-) -> None: ...
-def comixup_terms(
-    prior: _Float,
-    saliency: NDArray[Any],
-    spots: _Index,
-    omega: float,
-    cost: _Float,
-    compatibility: _Float,
 ) -> None: ...
 def comixup_labels(
     cost: _Float,
@@ -158,3 +143,40 @@ def mix_transpose(
     dtype: str,
     threads: int,
 ) -> None: ...
+def puzzlemix_plan(
+    images: NDArray[Any],
+    saliency: NDArray[Any],
+    index: _Index,
+    prior: _Float,
+    std: _Float,
+    grid: tuple[int, int],
+    finer: tuple[int, int],
+    beta: float,
+    gamma: float,
+    neigh_size: int,
+    rounding: float,
+    eps: float,
+    threads: int,
+    source: _Index,
+    block: _Index,
+    weight: NDArray[np.float32],
+) -> bool: ...
+def comixup_plan(
+    saliency: NDArray[Any],
+    prior: _Float,
+    init: _Index,
+    grid: tuple[int, int],
+    partition: int,
+    starts: int,
+    window: tuple[int, int],
+    omega: float,
+    beta: float,
+    gamma: float,
+    tau: float,
+    sweeps: int,
+    threshold: str,
+    threads: int,
+    source: _Index,
+    block: _Index,
+    weight: NDArray[np.float32],
+) -> int: ...

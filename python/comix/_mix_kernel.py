@@ -76,9 +76,9 @@ def entries_from_labels(labels: torch.Tensor, n_inputs: int) -> tuple[Entries, i
         return None
     array = native.array(labels.contiguous())
     grouped = array if array.ndim == 5 else array[None]
-    entries = _new_entries(math.prod(grouped.shape[:2]), *grouped.shape[2:4])
+    entries = new_entries(math.prod(grouped.shape[:2]), *grouped.shape[2:4])
     largest = native.core.plan_from_labels(grouped, n_inputs, *entries)
-    return None if largest < 0 else (_tensors(entries), largest)
+    return None if largest < 0 else (as_tensors(entries), largest)
 
 
 def entries_from_mask(
@@ -99,16 +99,12 @@ def entries_from_mask(
                 return None
             plan = native.array(plan.contiguous())
         moved.append(plan)
-    return entries_of_arrays(native.array(mask.contiguous()), native.array(index), *moved)
-
-
-def entries_of_arrays(
-    mask: _Array, index: _Array, plan_own: _Array | None, plan_partner: _Array | None
-) -> tuple[Entries, int] | None:
-    """The same for arrays: float32 mask, all others int64, contiguous; None when a value is out of range."""
-    entries = _new_entries(*mask.shape)
-    fine = native.core.plan_from_mask(mask, index, plan_own, plan_partner, *entries)
-    return (_tensors(entries), mask.shape[0] - 1) if fine else None
+    entries = new_entries(*mask.shape)
+    own, partner = moved
+    fine = native.core.plan_from_mask(
+        native.array(mask.contiguous()), native.array(index), own, partner, *entries
+    )
+    return (as_tensors(entries), mask.shape[0] - 1) if fine else None
 
 
 def ratio_kernel(source: torch.Tensor, weight: torch.Tensor, n_inputs: int) -> torch.Tensor:
@@ -142,11 +138,13 @@ def _arrays(tensors: tuple[torch.Tensor, ...]) -> Any:
 # Small arrays: NumPy makes one in a fraction of the time that torch takes for a tensor.
 
 
-def _new_entries(outputs: int, height: int, width: int) -> tuple[_Array, _Array, _Array]:
+def new_entries(outputs: int, height: int, width: int) -> tuple[_Array, _Array, _Array]:
+    """Source, block and weight ``[outputs, height, width, 2]``, for the native code to fill."""
     shape = (outputs, height, width, 2)
     return np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.float32)
 
 
-def _tensors(arrays: tuple[_Array, _Array, _Array]) -> Entries:
+def as_tensors(arrays: tuple[_Array, _Array, _Array]) -> Entries:
+    """The same memory as tensors."""
     source, block, weight = arrays
     return torch.from_numpy(source), torch.from_numpy(block), torch.from_numpy(weight)

@@ -25,9 +25,14 @@ def pool_array(saliency: Tensor, rows: int, columns: int) -> np.ndarray[Any, Any
     """:func:`pool_in_one_pass` for those who work on in NumPy."""
     if saliency.device.type != "cpu" or (saliency.requires_grad and torch.is_grad_enabled()):
         return None
-    values = native.array(_computed_in(saliency).contiguous())
+    values = readable_maps(saliency)
     pooled = np.empty((values.shape[0], rows, columns), values.dtype)
     return pooled if native.core.pool_saliency(values, native.threads(), pooled) else None
+
+
+def readable_maps(saliency: Tensor) -> np.ndarray[Any, Any]:
+    """Maps on the CPU as the native code reads them: contiguous, in the dtype that they are pooled in."""
+    return native.array(_computed_in(saliency).contiguous())
 
 
 def pool_elsewhere(saliency: Tensor, rows: int, columns: int) -> Tensor:

@@ -96,9 +96,12 @@ def check_channel_values(values: Any, name: str, channels: int, device: torch.de
     return tensor
 
 
-def _log_prior(lam: _Array, n_labels: int) -> _Array:
+def _log_prior(lam: _Array | float, n_labels: int) -> _Array:
     """-log of the binomial probability of label k when each share is the sample's with chance lam: [B, L]."""
     n = n_labels - 1
+    if isinstance(lam, float):  # one row: NumPy's functions would take ten times as long
+        chances = (math.comb(n, k) * lam ** (n - k) * (1 - lam) ** k for k in range(n_labels))
+        return -np.array([[math.log(chance + _PRIOR_EPS) for chance in chances]])
     k = np.arange(n_labels)
     choose = np.array([math.comb(n, i) for i in range(n_labels)], dtype=np.float64)
     share = lam[:, None]
@@ -106,7 +109,7 @@ def _log_prior(lam: _Array, n_labels: int) -> _Array:
     return np.asarray(-np.log(choose * share ** (n - k) * (1 - share) ** k + _PRIOR_EPS))
 
 
-class _Settings(NamedTuple):
+class Settings(NamedTuple):
     """Numbers of the energy, those of the sums over blocks already divided for the grid."""
 
     grid: tuple[int, int]
@@ -118,7 +121,32 @@ class _Settings(NamedTuple):
     rounding: float  # of normalised images: it must not make an edge weight of 0 negative
 
 
-def puzzle_terms(
+class Arguments(NamedTuple):
+    """The arguments of an energy, checked but for the values of images and saliency."""
+
+    images: torch.Tensor
+    saliency: torch.Tensor
+    partner: torch.Tensor  # int64 [B], where the images are
+    lam: torch.Tensor | float  # float64, one or [B]
+    deviation: torch.Tensor  # float64 [C]
+    settings: Settings
+
+    def prior(self) -> _Array:
+        """What each label costs at any block: float64 ``[1, L]``, or ``[B, L]``; on the CPU."""
+        lam = self.lam if isinstance(self.lam, float) else native.array(self.lam.reshape(-1))
+        return self.settings.prior * _log_prior(lam, self.settings.n_labels)
+
+    def pixels(self) -> _Array:
+        """The images as the native code reads them: contiguous float32 or float64."""
+        images = self.images
+        if images.dtype == torch.uint8:
+            images = images.to(torch.float32) / 255
+        elif images.dtype not in (torch.float32, torch.float64):
+            images = images.to(torch.float32)
+        return native.array(images.contiguous())
+
+
+def checked_arguments(
     images: torch.Tensor,
     saliency: torch.Tensor,
     index: torch.Tensor,
@@ -132,66 +160,76 @@ def puzzle_terms(
     neigh_size: int,
     mean: Any,
     std: Any,
-) -> PuzzleTerms:
-    """:func:`comix.puzzlemix_energy`, and what it was made from."""
+) -> Arguments:
+    """The arguments of :func:`comix.puzzlemix_energy`, or the error that names the wrong one."""
     checks.check_images(images)
     checks.check_saliency(saliency, images)
     checks.check_same_device({"images": images, "saliency": saliency})
     native.require_device(images, "images")
     batch, channels, height, width = images.shape
-    gh, gw = checks.grid_pair(grid, height, width)
+    grid = checks.grid_pair(grid, height, width)
     checks.check_count(n_labels, "n_labels", 2)
     checks.check_count(neigh_size, "neigh_size", 1)
     numbers = {"beta": beta, "gamma": gamma, "eta": eta}
     beta, gamma, eta = (checks.check_number(value, name, 0.0) for name, value in numbers.items())
     index = check_index(index, batch, images.device)
     lam = check_lam(lam, batch, images.device)
+    deviation = checked_deviation(mean, std, channels, images.device)
+    settings = settings_of(images, grid, n_labels, beta, gamma, eta, neigh_size)
+    return Arguments(images, saliency, index, lam, deviation, settings)
+
+
+def checked_deviation(mean: Any, std: Any, channels: int, device: torch.device) -> torch.Tensor:
+    """``std`` as float64 ``[C]``, ones for None; ``mean`` is only checked."""
     if mean is not None:
-        check_channel_values(mean, "mean", channels, images.device)
-    deviation = torch.ones(channels, dtype=torch.float64)
-    if std is not None:
-        deviation = check_channel_values(std, "std", channels, images.device)
-        checks.check_range(deviation, "std", 0, float("inf"))
+        check_channel_values(mean, "mean", channels, device)
+    if std is None:
+        return torch.from_numpy(np.ones(channels))
+    deviation = check_channel_values(std, "std", channels, device)
+    checks.check_range(deviation, "std", 0, float("inf"))
+    return deviation
+
+
+def settings_of(
+    images: torch.Tensor,
+    grid: tuple[int, int],
+    n_labels: int,
+    beta: float,
+    gamma: float,
+    eta: float,
+    neigh_size: int,
+) -> Settings:
+    """The numbers of an energy, from those that users give."""
+    gh, gw = grid
     smoothness = beta / math.sqrt(gh * gw) / 16
     rounding = torch.finfo(torch.float32 if images.dtype == torch.uint8 else images.dtype).eps
-    settings = _Settings(
-        (gh, gw), n_labels, smoothness, gamma, eta / (gh * gw), neigh_size, 4 * rounding * smoothness
-    )
-    if images.device.type != "cpu":
-        blocks = pool_saliency(saliency, (gh, gw))
-        return PuzzleTerms(_energy_on_cuda(images, blocks, index, lam, deviation, settings), blocks, index)
-    means = pool_array(saliency, gh, gw)
+    return Settings(grid, n_labels, smoothness, gamma, eta / (gh * gw), neigh_size, 4 * rounding * smoothness)
+
+
+def puzzle_terms(given: Arguments) -> PuzzleTerms:
+    """:func:`comix.puzzlemix_energy`, and what it was made from."""
+    grid = given.settings.grid
+    if given.images.device.type != "cpu":
+        blocks = pool_saliency(given.saliency, grid)
+        return PuzzleTerms(_energy_on_cuda(given, blocks), blocks, given.partner)
+    means = pool_array(given.saliency, *grid)
     if means is None:
-        means = native.array(pool_saliency(saliency, (gh, gw)))
-    return PuzzleTerms(_energy_on_cpu(images, means, index, lam, deviation, settings), means, index)
+        means = native.array(pool_saliency(given.saliency, grid))
+    return PuzzleTerms(_energy_on_cpu(given, means), means, given.partner)
 
 
-def _energy_on_cpu(
-    images: torch.Tensor,
-    blocks: _Array,
-    index: torch.Tensor,
-    lam: torch.Tensor | float,
-    deviation: torch.Tensor,
-    settings: _Settings,
-) -> EnergyTerms:
+def _energy_on_cpu(given: Arguments, blocks: _Array) -> EnergyTerms:
     """The energy as arrays: NumPy makes small ones in a fraction of the time that torch takes."""
-    batch, (gh, gw), n_labels = images.shape[0], settings.grid, settings.n_labels
-    given = images
-    if images.dtype == torch.uint8:
-        images = images.to(torch.float32) / 255
-    elif images.dtype not in (torch.float32, torch.float64):
-        images = images.to(torch.float32)
-    shares = np.array([lam]) if isinstance(lam, float) else native.array(lam.reshape(-1))
-    prior = np.empty((batch, n_labels))
-    prior[:] = settings.prior * _log_prior(shares, n_labels)
+    settings = given.settings
+    batch, (gh, gw), n_labels = len(given.images), settings.grid, settings.n_labels
     unary = np.empty((batch, gh, gw, n_labels))
     weight_v, weight_h = np.empty((batch, gh - 1, gw)), np.empty((batch, gh, gw - 1))
     finite = native.core.puzzlemix_energy(
-        native.array(images.contiguous()),
+        given.pixels(),
         blocks.astype(np.float64, copy=False),
-        native.array(index),
-        prior,
-        native.array(deviation),
+        native.array(given.partner),
+        given.prior(),
+        native.array(given.deviation),
         settings.smoothness,
         settings.gamma,
         settings.neigh_size,
@@ -202,19 +240,13 @@ def _energy_on_cpu(
         weight_h,
     )
     if not finite:
-        checks.check_finite(given, "images")
+        checks.check_finite(given.images, "images")
     share = np.arange(n_labels) / (n_labels - 1)
     return EnergyTerms(unary, (share[:, None] - share) ** 2, weight_v, weight_h)
 
 
-def _energy_on_cuda(
-    images: torch.Tensor,
-    blocks: torch.Tensor,
-    index: torch.Tensor,
-    lam: torch.Tensor | float,
-    deviation: torch.Tensor,
-    settings: _Settings,
-) -> EnergyTerms:
+def _energy_on_cuda(given: Arguments, blocks: torch.Tensor) -> EnergyTerms:
+    images, lam, settings = given.images, given.lam, given.settings
     checks.check_finite(images, "images")  # of itself only inside debug()
     shares: torch.Tensor | float
     if isinstance(lam, float) or (lam.ndim == 0 and lam.device.type == "cpu"):
@@ -224,9 +256,9 @@ def _energy_on_cuda(
     unary, weight_v, weight_h = on_cuda.puzzlemix_energy(
         images,
         blocks.to(torch.float64),
-        index,
+        given.partner,
         shares,
-        deviation,
+        given.deviation,
         n_labels=settings.n_labels,
         beta=settings.smoothness,
         gamma=settings.gamma,

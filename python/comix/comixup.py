@@ -50,7 +50,8 @@ def _cost(cost: torch.Tensor, compatibility: torch.Tensor | None) -> tuple[torch
     return cost.detach().to(torch.float64).contiguous(), compatibility
 
 
-def _numbers(beta: float, gamma: float, tau: float, threshold: str) -> tuple[float, float, float]:
+def checked_numbers(beta: float, gamma: float, tau: float, threshold: str) -> tuple[float, float, float]:
+    """``beta``, ``gamma`` and ``tau`` as finite floats of at least 0, for a known threshold."""
     checks.check_option(threshold, "threshold", THRESHOLDS)
     return (
         checks.check_number(beta, "beta", 0.0),
@@ -156,7 +157,7 @@ def comixup_labels(
     checks.check_option(select, "select", SELECTIONS)
     checks.check_option(method, "method", METHODS)
     sweeps = min(checks.check_count(sweeps, "sweeps", 1), 2**31 - 1)
-    beta, gamma, tau = _numbers(beta, gamma, tau, threshold)
+    beta, gamma, tau = checked_numbers(beta, gamma, tau, threshold)
     cost, matrix = _cost(cost, compatibility)
     starts = _starts(init, cost, n_outputs, generator)
     if cost.device.type != "cpu":
@@ -176,32 +177,6 @@ def comixup_labels(
     settings = _Settings(beta, gamma, tau, sweeps, threshold, bool(resolve_duplicates), select, method)
     given = None if matrix is None else native.array(matrix)
     return torch.from_numpy(_label(native.array(cost), given, native.array(starts), settings))
-
-
-def labels_of_arrays(
-    cost: _Array,
-    compatibility: _Array,
-    init: _Array,
-    *,
-    beta: float,
-    gamma: float,
-    tau: float,
-    sweeps: int,
-    threshold: str,
-) -> _Array:
-    """:func:`comixup_labels` of arrays that the caller has made, of the right kind and shape.
-
-    Only what may still be wrong is checked: the numbers, and the values of costs and compatibility.
-    """
-    beta, gamma, tau = _numbers(beta, gamma, tau, threshold)
-    if not native.core.all_finite(cost):
-        checks.check_finite(torch.from_numpy(cost), "cost")
-    if not native.core.all_within(compatibility, 0.0, float("inf")):
-        checks.check_finite(torch.from_numpy(compatibility), "compatibility")
-        checks.check_range(torch.from_numpy(compatibility), "compatibility", 0, float("inf"))
-    sweeps = min(checks.check_count(sweeps, "sweeps", 1), 2**31 - 1)
-    settings = _Settings(beta, gamma, tau, sweeps, threshold, True, "best", "auto")
-    return _label(cost, compatibility, init, settings)
 
 
 class _Settings(NamedTuple):
@@ -258,7 +233,7 @@ def comixup_objective(
         >>> comix.comixup_objective(torch.tensor([[[[[0, 0]]], [[[1, 1]]]]]), cost)
         tensor([-2.], dtype=torch.float64)
     """
-    beta, gamma, tau = _numbers(beta, gamma, tau, threshold)
+    beta, gamma, tau = checked_numbers(beta, gamma, tau, threshold)
     cost, matrix = _cost(cost, compatibility)
     checks.require_tensor(labels, "labels")
     checks.check_dtype(labels, "labels", checks.INDEX_DTYPES)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from comix import _checks as checks
-from comix._puzzlemix_terms import GridEnergy, PuzzleTerms, puzzle_terms
+from comix._puzzlemix_terms import Arguments, GridEnergy, PuzzleTerms, checked_arguments, puzzle_terms
 from comix.gridcut import METHODS, grid_cut
 
 __all__ = ["GridEnergy", "puzzlemix_energy", "puzzlemix_mask"]
@@ -75,7 +75,7 @@ def puzzlemix_energy(
         >>> comix.puzzlemix_energy(images, saliency, torch.tensor([1, 0]), 0.5, grid=2).unary.shape
         torch.Size([2, 2, 2, 3])
     """
-    terms = puzzle_terms(
+    given = checked_arguments(
         images,
         saliency,
         index,
@@ -89,7 +89,7 @@ def puzzlemix_energy(
         mean=mean,
         std=std,
     )
-    return GridEnergy(*map(_tensor, terms.energy))
+    return GridEnergy(*map(_tensor, puzzle_terms(given).energy))
 
 
 def _tensor(term: Any) -> torch.Tensor:
@@ -146,7 +146,8 @@ def puzzlemix_mask(
         >>> comix.puzzlemix_mask(images, saliency, torch.tensor([1, 0]), 0.5, grid=2).shape
         torch.Size([2, 2, 2])
     """
-    mask, _ = mask_and_terms(
+    checks.check_option(method, "method", METHODS)
+    given = checked_arguments(
         images,
         saliency,
         index,
@@ -159,23 +160,14 @@ def puzzlemix_mask(
         neigh_size=neigh_size,
         mean=mean,
         std=std,
-        method=method,
     )
+    mask, _ = mask_and_terms(given, method)
     return torch.as_tensor(mask)
 
 
-def mask_and_terms(
-    images: torch.Tensor,
-    saliency: torch.Tensor,
-    index: torch.Tensor,
-    lam: torch.Tensor | float,
-    *,
-    method: str,
-    **settings: Any,
-) -> tuple[Any, PuzzleTerms]:
+def mask_and_terms(given: Arguments, method: str) -> tuple[Any, PuzzleTerms]:
     """:func:`puzzlemix_mask`, all its settings given, and what it was made from: arrays on the CPU."""
-    checks.check_option(method, "method", METHODS)
-    terms = puzzle_terms(images, saliency, index, lam, **settings)
+    terms = puzzle_terms(given)
     labels = grid_cut(*terms.energy, method=method).labels
     last = terms.energy.pairwise.shape[0] - 1
     if isinstance(labels, np.ndarray):

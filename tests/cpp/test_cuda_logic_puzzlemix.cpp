@@ -133,12 +133,17 @@ void check_energy(unsigned seed) {
                                                  std::pow(1 - given.lam[at(b)], l) +
                                              1e-8));
                 }
-            const comix::puzzlemix::Terms cpu{
-                terms.batch,  terms.channels,         terms.height,
-                terms.width,  terms.grid_height,      terms.grid_width,
-                terms.labels, given.saliency.data(),  given.index.data(),
-                prior.data(), given.deviation.data(), terms.beta,
-                terms.gamma,  terms.neighbour_size};
+            comix::puzzlemix::Terms cpu{terms.batch, terms.channels,    terms.height,
+                                        terms.width, terms.grid_height, terms.grid_width,
+                                        terms.labels};
+            cpu.saliency = given.saliency.data();
+            cpu.index = given.index.data();
+            cpu.prior = prior.data();
+            cpu.each_prior = true;
+            cpu.deviation = given.deviation.data();
+            cpu.beta = terms.beta;
+            cpu.gamma = terms.gamma;
+            cpu.neighbour_size = terms.neighbour_size;
             Costs expected(terms);
             comix::puzzlemix::energy(cpu, images.data(), expected.unary.data(),
                                      expected.weight_v.data(), expected.weight_h.data(), 1);

@@ -26,9 +26,17 @@ struct Case {
 
     std::int64_t blocks() const { return grid_height * grid_width; }
     Terms terms() const {
-        return {batch,  channels,        height,       width,        grid_height,      grid_width,
-                labels, saliency.data(), index.data(), prior.data(), deviation.data(), beta,
-                gamma,  neighbour_size,  rounding};
+        Terms terms{batch, channels, height, width, grid_height, grid_width, labels};
+        terms.saliency = saliency.data();
+        terms.index = index.data();
+        terms.prior = prior.data();
+        terms.each_prior = true;
+        terms.deviation = deviation.data();
+        terms.beta = beta;
+        terms.gamma = gamma;
+        terms.neighbour_size = neighbour_size;
+        terms.rounding = rounding;
+        return terms;
     }
 };
 

@@ -1,0 +1,199 @@
+#include "augment/puzzlemix_plan.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <vector>
+
+#include "base/index.hpp"
+#include "base/threads.hpp"
+#include "base/values.hpp"
+#include "gridcut/grid_cut.hpp"
+#include "puzzlemix/pool.hpp"
+#include "transport/kept_planner.hpp"
+
+namespace comix::augment {
+
+namespace {
+
+using puzzlemix::Terms;
+
+// Block saliency of one map after the other, rounded to its type and given in double.
+template <class S>
+class BlockSaliency {
+  public:
+    BlockSaliency(const Terms& terms, std::int64_t grid_height, std::int64_t grid_width)
+        : pooler_(terms.height, terms.width, grid_height, grid_width),
+          pooled_(at(grid_height * grid_width)) {}
+
+    bool write(const S* map, double* blocks) {
+        const bool fine = pooler_.pool(map, pooled_.data());
+        std::copy(pooled_.begin(), pooled_.end(), blocks);
+        return fine;
+    }
+
+  private:
+    puzzlemix::Pooler<S> pooler_;
+    std::vector<S> pooled_;
+};
+
+// The masks of a batch, sample by sample.
+class Masks {
+  public:
+    Masks(const Terms& terms, const puzzlemix::BatchBorders& borders)
+        : terms_(terms),
+          writer_(terms, borders),
+          unary_(at(terms.blocks() * terms.labels)),
+          weight_v_(at((terms.grid_height - 1) * terms.grid_width)),
+          weight_h_(at(terms.grid_height * (terms.grid_width - 1))),
+          labels_(at(terms.blocks())),
+          mask_(at(terms.blocks())) {
+        options_.method = gridcut::Method::automatic;
+        const auto last = static_cast<double>(terms.labels - 1);
+        for (std::int64_t k = 0; k < terms.labels; ++k) {
+            const double share = static_cast<double>(k) / last;
+            own_share_.push_back(static_cast<float>(1 - share));
+            for (std::int64_t j = 0; j < terms.labels; ++j) {
+                const double apart = share - static_cast<double>(j) / last;
+                distance_.push_back(apart * apart);
+            }
+        }
+    }
+
+    // The weight of the own image, [gh, gw]; null when the energy overflows.
+    const float* solve(std::int64_t b) {
+        writer_.write(b, unary_.data(), weight_v_.data(), weight_h_.data());
+        for (const auto* costs : {&unary_, &weight_v_, &weight_h_})
+            if (!all_finite(costs->data(), static_cast<std::int64_t>(costs->size())))
+                return nullptr;
+        gridcut::GridProblem problem;
+        problem.height = static_cast<int>(terms_.grid_height);
+        problem.width = static_cast<int>(terms_.grid_width);
+        problem.labels = static_cast<int>(terms_.labels);
+        problem.unary = unary_.data();
+        problem.pairwise = distance_.data();
+        problem.weight_v = edges(weight_v_);
+        problem.weight_h = edges(weight_h_);
+        cutter_.solve(problem, options_, false, labels_.data());
+        std::transform(labels_.begin(), labels_.end(), mask_.begin(),
+                       [&](gridcut::Label k) { return own_share_[at(k)]; });
+        return mask_.data();
+    }
+
+  private:
+    static gridcut::EdgeWeights edges(const std::vector<double>& weights) {
+        return {weights.empty() ? nullptr : weights.data(), 0.0};
+    }
+
+    const Terms& terms_;
+    puzzlemix::EnergyWriter writer_;
+    gridcut::GridCutter cutter_;
+    gridcut::Options options_;
+    std::vector<double> unary_, weight_v_, weight_h_, distance_;
+    std::vector<gridcut::Label> labels_;
+    std::vector<float> own_share_, mask_;
+};
+
+// The blocks that land where the masks show them, sample by sample.
+class Moves {
+  public:
+    Moves(std::int64_t height, std::int64_t width, double eps)
+        : planner_(height * width),
+          shown_(at(height * width)),
+          own_(at(height * width)),
+          partner_(at(height * width)) {
+        problem_.height = static_cast<int>(height);
+        problem_.width = static_cast<int>(width);
+        problem_.eps = eps;
+        problem_.mask = shown_.data();
+    }
+
+    // mask and both block saliencies: [height, width].
+    void solve(const float* mask, const double* own, const double* partner) {
+        std::copy_n(mask, shown_.size(), shown_.begin());
+        plan(own, own_);
+        std::transform(mask, mask + shown_.size(), shown_.begin(),
+                       [](float weight) { return static_cast<double>(1 - weight); });
+        plan(partner, partner_);
+    }
+    const std::int64_t* own() const { return own_.data(); }
+    const std::int64_t* partner() const { return partner_.data(); }
+
+  private:
+    void plan(const double* saliency, std::vector<std::int64_t>& blocks) {
+        problem_.saliency = saliency;
+        planner_->solve(problem_, transport::Method::exact, blocks.data());
+    }
+
+    transport::KeptPlanner planner_;
+    transport::Problem problem_;
+    std::vector<double> shown_;
+    std::vector<std::int64_t> own_, partner_;
+};
+
+// mask [gh, gw] -> [gh * down, gw * across], every value repeated.
+void spread(const float* mask, const Terms& terms, std::int64_t down, std::int64_t across,
+            float* finer) {
+    for (std::int64_t r = 0; r < terms.grid_height * down; ++r)
+        for (std::int64_t c = 0; c < terms.grid_width * across; ++c)
+            *finer++ = mask[r / down * terms.grid_width + c / across];
+}
+
+}  // namespace
+
+template <class T, class S>
+bool puzzlemix_plan(const PuzzleBatch<T, S>& batch, const mixing::PlanOutput& plan, int threads) {
+    Terms terms = batch.terms;
+    const std::int64_t height = batch.height(), width = batch.width(), moving = height * width;
+    const std::int64_t pixels = terms.height * terms.width;
+    if (batch.transport) transport::require_few(moving);
+    const bool finer = moving != terms.blocks();
+    std::vector<double> saliency(at(terms.batch * terms.blocks()));
+    std::vector<double> finer_saliency(at(finer ? terms.batch * moving : 0));
+    const double* const moved = finer ? finer_saliency.data() : saliency.data();
+    terms.saliency = saliency.data();
+    const puzzlemix::BatchBorders borders(terms);
+    std::atomic<bool> usable{true};
+    const auto note = [&](bool fine) {
+        if (!fine) usable.store(false, std::memory_order_relaxed);
+    };
+
+    const auto measure = [&] {
+        return [&, measurer = puzzlemix::Measurer<T>(terms, batch.images, borders),
+                coarse = BlockSaliency<S>(terms, terms.grid_height, terms.grid_width),
+                fine = BlockSaliency<S>(terms, height, width)](std::int64_t b) mutable {
+            const S* map = batch.saliency + b * pixels;
+            note(measurer.measure(b));
+            note(coarse.write(map, saliency.data() + b * terms.blocks()));
+            if (finer) note(fine.write(map, finer_saliency.data() + b * moving));
+        };
+    };
+    parallel_for_small(terms.batch, threads, measure, puzzlemix::images_per_chunk(terms));
+    if (!usable) return false;
+
+    const auto solve = [&] {
+        return [&, masks = Masks(terms, borders), moves = Moves(height, width, batch.eps),
+                finer_mask = std::vector<float>(at(finer ? moving : 0))](std::int64_t b) mutable {
+            const float* mask = masks.solve(b);
+            if (!mask) return note(false);
+            if (finer) {
+                spread(mask, terms, batch.finer_height, batch.finer_width, finer_mask.data());
+                mask = finer_mask.data();
+            }
+            const std::int64_t partner = terms.index[b];
+            if (!batch.transport)
+                return mixing::mask_entries(b, mask, partner, nullptr, nullptr, moving, plan);
+            moves.solve(mask, moved + b * moving, moved + partner * moving);
+            mixing::mask_entries(b, mask, partner, moves.own(), moves.partner(), moving, plan);
+        };
+    };
+    parallel_for_small(terms.batch, threads, solve,
+                       gridcut::cuts_per_chunk(terms.blocks(), terms.labels));
+    return usable;
+}
+
+template bool puzzlemix_plan(const PuzzleBatch<float, float>&, const mixing::PlanOutput&, int);
+template bool puzzlemix_plan(const PuzzleBatch<float, double>&, const mixing::PlanOutput&, int);
+template bool puzzlemix_plan(const PuzzleBatch<double, float>&, const mixing::PlanOutput&, int);
+template bool puzzlemix_plan(const PuzzleBatch<double, double>&, const mixing::PlanOutput&, int);
+
+}  // namespace comix::augment
