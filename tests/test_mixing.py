@@ -187,6 +187,17 @@ def test_views_of_any_strides() -> None:
     assert torch.equal(strided.mix(base), plan.mix(base))
 
 
+@pytest.mark.parametrize("outputs", [2, 3])  # as many as inputs: allocated by another way
+def test_one_channel_is_contiguous_whatever_its_strides(outputs: int) -> None:
+    images = random_images(7, (3, 1, 8, 8), torch.float32)
+    plan = random_plan(8, 3, outputs, (2, 2))
+    odd = images.to(memory_format=torch.channels_last).as_strided(images.shape, (64, 1, 8, 1))
+    mixed = plan.mix(odd.requires_grad_())
+    assert mixed.stride() == (64, 64, 8, 1)
+    assert mixed.requires_grad
+    assert torch.equal(mixed.detach(), plan.mix(images))
+
+
 def test_threads_do_not_matter() -> None:
     images = random_images(7, (6, 3, 40, 40), torch.float32)
     gradient = torch.rand(9, 3, 40, 40)

@@ -13,12 +13,33 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from comix import _checks as checks
 from comix import _native as native
 from comix._mix_kernel import Entries, mix_kernel, mix_transpose_kernel
 from comix._on_cuda import is_channels_last, new_images
 from comix._on_cuda import mixing as on_cuda
 
 HAS_OPERATORS = hasattr(torch.library, "custom_op")
+
+
+def fits(images: object, source: Tensor) -> bool:
+    """Whether ``check_fit`` would pass, for plain tensors on the CPU: the usual case, for less."""
+    if type(images) is not Tensor or not images.is_cpu or not source.is_cpu or images.ndim != 4:
+        return False
+    if images.layout != torch.strided or images.dtype not in checks.IMAGE_DTYPES:
+        return False
+    (inputs, channels, height, width), (_, gh, gw, _) = images.shape, source.shape
+    return inputs > 0 and channels > 0 and gh <= height and gw <= width
+
+
+def check_fit(images: Tensor, source: Tensor) -> None:
+    """TypeError or ValueError unless images of this kind can be mixed by a plan of this size."""
+    checks.check_images(images)
+    checks.check_same_device({"plan": source, "images": images})
+    (gh, gw), (height, width) = source.shape[1:3], images.shape[2:]
+    if gh > height or gw > width:
+        expected = f"at least one pixel per block of the {gh} x {gw} plan"
+        checks.fail("images", expected, f"{height} x {width} pixels")
 
 
 def mix_images(images: Tensor, source: Tensor, block: Tensor, weight: Tensor) -> Tensor:
@@ -40,11 +61,11 @@ def _traced(images: Tensor) -> bool:
 
 
 def _mix(images: Tensor, entries: Entries) -> Tensor:
-    return mix_kernel(images, entries) if images.device.type == "cpu" else on_cuda.mix(images, entries)
+    return mix_kernel(images, entries) if images.is_cpu else on_cuda.mix(images, entries)
 
 
 def _mix_transpose(mixed: Tensor, entries: Entries, n_inputs: int) -> Tensor:
-    if mixed.device.type == "cpu":
+    if mixed.is_cpu:
         return mix_transpose_kernel(mixed, entries, n_inputs)
     return on_cuda.mix_transpose(mixed, entries, n_inputs)
 

@@ -17,7 +17,7 @@ from comix._mix_kernel import (
     ratio_kernel,
     targets_kernel,
 )
-from comix._mix_op import mix_images
+from comix._mix_op import check_fit, fits, mix_images
 from comix._on_cuda import mixing as on_cuda
 from comix._targets import check_index, checked_targets
 
@@ -234,18 +234,12 @@ class MixPlan:
             TypeError: not a tensor, or of a wrong dtype.
             ValueError: wrong shape, another device, more blocks than pixels, an input that is not there.
         """
-        checks.check_images(images)
-        checks.check_same_device({"plan": self.source, "images": images})
-        (gh, gw), (height, width) = self.source.shape[1:3], images.shape[2:]
-        if gh > height or gw > width:
-            checks.fail(
-                "images",
-                f"at least one pixel per block of the {gh} x {gw} plan",
-                f"{height} x {width} pixels",
-            )
-        if not torch.compiler.is_compiling():  # compiled functions leave values to the native code
-            self._check_inputs(images.shape[0], "images")
-            native.require_device(images, "images")
+        compiling = torch.compiler.is_compiling()
+        if compiling or not fits(images, self.source) or images.shape[0] < self._needed_inputs():
+            check_fit(images, self.source)
+            if not compiling:  # compiled functions leave values to the native code
+                self._check_inputs(images.shape[0], "images")
+                native.require_device(images, "images")
         return mix_images(images, self.source, self.block, self.weight)
 
     def mix_targets(self, targets: torch.Tensor, *, num_classes: int | None = None) -> torch.Tensor:
