@@ -1,5 +1,6 @@
 #include "base/threads.hpp"
 
+#include <chrono>
 #include <condition_variable>
 #include <new>
 #include <system_error>
@@ -16,6 +17,24 @@ namespace {
 
 thread_local bool inside_job = false;  // this thread is working on a job already
 
+using Clock = std::chrono::steady_clock;
+
+// How long a thread stays awake for what is about to come: the next job of a call that makes
+// several, or the last chunk of a job. Sleeping and waking takes about as long.
+constexpr auto kStayAwake = std::chrono::microseconds(100);
+
+// Looks again and again, but gives way to whatever else wants the core; false when nothing came.
+template <class Condition>
+bool stay_awake_until(const Condition& came) {
+    const auto deadline = Clock::now() + kStayAwake;
+    do {
+        for (int look = 0; look < 32; ++look)
+            if (came()) return true;
+        std::this_thread::yield();
+    } while (Clock::now() < deadline);
+    return false;
+}
+
 class Pool {
   public:
     void run(int helpers, void (*work)(void*), void* context) {
@@ -28,16 +47,23 @@ class Pool {
             work_ = work;
             context_ = context;
             open_places_ = helpers;
-            ++job_;
+            job_.store(job_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
         }
-        wake_.notify_all();
+        // A worker that is about to sleep looks for a job once more, with the lock.
+        if (workers_awake() < helpers) wake_.notify_all();
         inside_job = true;
         work(context);
         inside_job = false;
         std::unique_lock<std::mutex> lock(mutex_);
         open_places_ = 0;  // whoever has not entered by now is not needed
+        if (inside_ == 0) return;
+        lock.unlock();
+        stay_awake_until([&] { return inside_.load(std::memory_order_acquire) == 0; });
+        lock.lock();
         left_.wait(lock, [&] { return inside_ == 0; });
     }
+
+    int workers_awake() const { return awake_.load(); }
 
   private:
     void grow(int helpers) {
@@ -63,6 +89,11 @@ class Pool {
             work(context);
             lock.lock();
             if (--inside_ == 0) left_.notify_one();
+            lock.unlock();
+            ++awake_;
+            stay_awake_until([&] { return job_.load(std::memory_order_acquire) != last_job; });
+            --awake_;
+            lock.lock();
         }
     }
 
@@ -71,10 +102,11 @@ class Pool {
     std::condition_variable wake_, left_;
     void (*work_)(void*) = nullptr;
     void* context_ = nullptr;
-    std::uint64_t job_ = 0;
-    int open_places_ = 0;  // how many more workers may enter the job
-    int inside_ = 0;       // how many are in it
-    int size_ = 0;         // threads started; guarded by turn_
+    std::atomic<std::uint64_t> job_{0};  // written under mutex_ only, like inside_
+    int open_places_ = 0;                // how many more workers may enter the job
+    std::atomic<int> inside_{0};         // how many are in it
+    int size_ = 0;                       // threads started; guarded by turn_
+    std::atomic<int> awake_{0};          // workers that wait for a job without sleeping
 };
 
 std::mutex pool_mutex;
@@ -100,6 +132,10 @@ Pool& shared_pool() {
 }
 
 }  // namespace
+
+int workers_awake() {
+    return shared_pool().workers_awake();
+}
 
 void run_on_pool(int helpers, void (*work)(void*), void* context) {
     shared_pool().run(helpers, work, context);

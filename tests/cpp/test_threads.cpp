@@ -79,6 +79,29 @@ TEST_CASE("parallel_for_small: long work is shared") {
     CHECK(made >= 3);  // the calling thread, alone and then with others
 }
 
+TEST_CASE("parallel_for_small: who has just left a job joins the next one, however short") {
+    const auto caller = std::this_thread::get_id();
+    const auto pause = [](int microseconds) {
+        std::this_thread::sleep_for(std::chrono::microseconds(microseconds));
+    };
+    bool joined = false;
+    for (int attempt = 0; attempt < 300 && !joined; ++attempt) {
+        parallel_for(2, 2, [&] { return [&](std::int64_t) { pause(500); }; });
+        std::atomic<int> elsewhere{0};
+        parallel_for_small(
+            3, 2,
+            [&] {
+                return [&](std::int64_t) {
+                    elsewhere += std::this_thread::get_id() != caller ? 1 : 0;
+                    pause(10);  // the whole is far from worth waking anybody
+                };
+            },
+            2);
+        joined = elsewhere > 0;
+    }
+    CHECK(joined);
+}
+
 TEST_CASE("parallel_for_small: exceptions arrive, early and late") {
     for (const std::int64_t bad : {0, 3, 250}) {
         CHECK_THROWS_WITH_AS(parallel_for_small(
