@@ -12,16 +12,6 @@ namespace {
 template <class Number>
 constexpr int kWidestStrip = Lanes<Number>::kCount == 4 ? 8 : 5;
 
-// Another pass is worth its time while the last one closed a site in one of so many vectors.
-constexpr std::size_t kWorthAPass = 8;
-
-std::size_t sum(Long2 lanes) {
-    return static_cast<std::size_t>(lanes[0] + lanes[1]);
-}
-std::size_t sum(Int4 lanes) {
-    return static_cast<std::size_t>(lanes[0] + lanes[1] + lanes[2] + lanes[3]);
-}
-
 }  // namespace
 
 template <class Number>
@@ -31,10 +21,9 @@ void GridMove<Number>::resize(int height, int width) {
     width_ = width;
     sites_ = height * width;
     for (auto* field :
-         {&alone_, &joint_right_, &joint_down_, &own_, &negative_right_, &negative_down_})
+         {&alone_, &joint_right_, &joint_down_, &own_, &least_, &negative_right_, &negative_down_})
         field->resize(sites_, margin(width));
     open_.resize(sites_, margin(width));
-    sure_.resize(sites_, margin(width));
     found_.resize(sites_, margin(width));
     choice_.resize(at(sites_));
     row_.resize(at(sites_));
@@ -65,10 +54,7 @@ bool GridMove<Number>::choose(bool attractive) {
     help_right_ = joint_right_.data();
     help_down_ = joint_down_.data();
     if (!attractive) find_help();
-    take_sure_sites();
-    const bool open_sites = close_sites();
-    std::copy(sure_.data(), sure_.data() + sites_, choice_.begin());
-    if (open_sites) {
+    if (settle_sites()) {
         const MaskNumber* open = open_.data();
         std::fill(found_.data(), found_.data() + sites_, std::uint8_t{0});
         wide_.clear();
@@ -101,78 +87,68 @@ void GridMove<Number>::find_help() {
     help_down_ = down;
 }
 
-// A site that gains alone gains in any company; its joint costs become its neighbours' own.
+// Sites that gain alone gain in any company; sites that do not gain in the company of all that may
+// be taken stay. Either tells its neighbours. What is left is open.
 template <class Number>
-void GridMove<Number>::take_sure_sites() {
-    std::copy(alone_.data(), alone_.data() + sites_, own_.data());
-    std::fill(sure_.data(), sure_.data() + sites_, std::uint8_t{0});
-    if (!submodular_) return;
-    Number* own = own_.data();
-    const Number *right = joint_right_.data(), *down = joint_down_.data();
-    // No branches on costs: which way they go, no processor foresees.
-    std::uint8_t* sure = sure_.data();
-    active_.resize(at(sites_) + 1);  // the last one is for what is not kept
-    std::size_t count = 0;
-    const auto judge = [&](int q) {
-        const bool gains = (own[q] < 0) & (sure[q] == 0);
-        sure[q] |= static_cast<std::uint8_t>(gains);
-        active_[count] = q;
-        count += gains;
-    };
-    for (int p = 0; p < sites_; ++p) judge(p);
-    for (std::size_t k = 0; k < count; ++k) {
-        const int p = active_[k];
-        const auto tell = [&](int q, Number joint) {
-            own[q] += joint;
-            judge(q);
-        };
-        tell(p + 1, right[p]);
-        tell(p + width_, down[p]);
-        tell(p - 1, right[p - 1]);
-        tell(p - width_, down[p - width_]);
-    }
-}
-
-// Closes the sites that stay whatever the open ones do; false when nothing remains open.
-//
-// Taking costs a site at least alone + the help of its open neighbours. Passes over the open sites
-// go on until one closes so few that solving the rest costs less than another pass.
-template <class Number>
-bool GridMove<Number>::close_sites() {
+bool GridMove<Number>::settle_sites() {
     constexpr int lanes = Lanes<Number>::kCount;
     const int w = width_, n = sites_;
-    const Number *own = own_.data(), *right = help_right_, *down = help_down_;
-    MaskNumber* open = open_.data();
-    for (int p = 0; p < n; p += lanes)
-        store(negative(load(own + p) + load(right + p) + load(right + p - 1) + load(down + p) +
-                       load(down + p - w)),
-              open + p);
-    std::fill(open + n, open + n + lanes - 1, 0);  // beyond the last site, in the last vector
-    for (int p = 0; p < n; ++p)
-        if (sure_.data()[p]) open[p] = 0;
-    // Vectors without an open site are done.
-    active_.clear();
-    for (int p = 0; p < n; p += lanes)
-        if (any(load(open + p))) active_.push_back(p);
-    for (std::size_t closed = at(n); closed * kWorthAPass > active_.size();) {
-        Mask gone{};
-        std::size_t kept = 0;
-        for (const int p : active_) {
-            const Mask before = load(open + p);
-            const Vector least_cost = load(own + p) + only(load(right + p), load(open + p + 1)) +
-                                      only(load(right + p - 1), load(open + p - 1)) +
-                                      only(load(down + p), load(open + p + w)) +
-                                      only(load(down + p - w), load(open + p - w));
-            const Mask now = negative(least_cost) & before;
-            gone = gone - (now ^ before);
-            store(now, open + p);
-            active_[kept] = p;
-            kept += any(now);
-        }
-        active_.resize(kept);
-        closed = sum(gone);
+    const Number *alone = alone_.data(), *right = help_right_, *down = help_down_;
+    Number *own = own_.data(), *least = least_.data();
+    for (int p = 0; p < n; p += lanes) {
+        const Vector cost = load(alone + p);
+        store(cost, own + p);
+        store(cost + load(right + p) + load(right + p - 1) + load(down + p) + load(down + p - w),
+              least + p);
     }
-    return !active_.empty();
+    std::fill(choice_.begin(), choice_.end(), std::uint8_t{0});
+    if (submodular_) {
+        const auto gains = [](Number cost) { return cost < 0; };
+        spread(own, gains, [](Number cost, Number joint) { return cost + joint; });
+        for (const int p : settled_) choice_[at(p)] = 1;
+    }
+    const auto stays = [](Number cost) { return cost >= 0; };
+    spread(least, stays, [](Number cost, Number joint) { return cost - joint; });
+
+    MaskNumber* open = open_.data();
+    Mask some{};
+    for (int p = 0; p < n; p += lanes) {
+        Mask here = negative(load(least + p));
+        if (submodular_) here = here ^ negative(load(own + p));  // the sure ones, negative in both
+        store(here, open + p);
+        some = some | here;
+    }
+    return any(some);
+}
+
+// settled_: the sites whose cost is settled, which changes their neighbours' and may settle these.
+// No branches on costs: which way they go, no processor foresees.
+template <class Number>
+template <class Settled, class Change>
+void GridMove<Number>::spread(Number* cost, const Settled& is_settled, const Change& change) {
+    const Number *right = help_right_, *down = help_down_;
+    const int w = width_;
+    settled_.resize(at(sites_) + 1);  // the last one is for what is not kept
+    int* list = settled_.data();
+    std::size_t count = 0;
+    for (int p = 0; p < sites_; ++p) {
+        list[count] = p;
+        count += is_settled(cost[p]);
+    }
+    for (std::size_t k = 0; k < count; ++k) {
+        const int p = list[k];
+        const auto tell = [&](int q, Number joint) {
+            const Number before = cost[q], after = change(before, joint);
+            cost[q] = after;
+            list[count] = q;
+            count += !is_settled(before) & is_settled(after);
+        };
+        tell(p + 1, right[p]);
+        tell(p + w, down[p]);
+        tell(p - 1, right[p - 1]);
+        tell(p - w, down[p - w]);
+    }
+    settled_.resize(count);
 }
 
 // component_: the open sites connected with `seed`.

@@ -70,8 +70,9 @@ class GridMove {
     bool narrow() const;
     Number solve_strip();
     void find_help();
-    void take_sure_sites();
-    bool close_sites();
+    bool settle_sites();
+    template <class Settled, class Change>
+    void spread(Number* cost, const Settled& is_settled, const Change& change);
     void find_component(int seed);
     bool decide_in_strip();
     void decide_by_cut();
@@ -81,14 +82,14 @@ class GridMove {
     int height_ = 0, width_ = 0, sites_ = 0;
     Field<Number> alone_, joint_right_, joint_down_;
     Field<Number> own_;                             // alone, and joint costs with sure sites
+    Field<Number> least_;  // alone, and negative joint costs with sites that may be taken
     Field<Number> negative_right_, negative_down_;  // joint costs where negative, else 0
     const Number *help_right_ = nullptr, *help_down_ = nullptr;  // these, or all joint costs
     Field<MaskNumber> open_;     // -1 where the choice depends on the neighbours
-    Field<std::uint8_t> sure_;   // taken whatever the others do
     Field<std::uint8_t> found_;  // in a component
     bool submodular_ = false;    // no joint cost is positive
     std::vector<std::uint8_t> choice_;
-    std::vector<int> active_, component_, wide_;
+    std::vector<int> settled_, component_, wide_;
     std::vector<int> row_, column_;  // [site]
     std::vector<Number> strip_costs_;
     StripTable<Number> strip_;
