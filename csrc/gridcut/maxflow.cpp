@@ -238,21 +238,23 @@ void MaxFlow<GridTopology>::push_straight() {
         Cost room = 0, most = 0;  // what the nodes after this one can take
         int p = first + (count - 1) * step;
         for (int k = count - 1; k >= 0; --k, p -= step) {
-            room = std::min(room, residual[4 * p + forward]);
+            const Cost capacity = residual[4 * p + forward], own = excess[p];
+            room = room < capacity ? room : capacity;
             rooms[k] = room;
             most |= room;
-            room -= std::min(excess[p], Cost{0});
+            room -= own < 0 ? own : 0;
         }
         if (most == 0) return;
+        // No branches on what flows: which way they go, no processor foresees.
         Cost carried = 0;
         for (int k = 0; k < count; ++k) {
             p += step;
             const Cost here = excess[p] + carried;
-            carried = std::max(std::min(here, rooms[k]), Cost{0});
+            carried = here < rooms[k] ? here : rooms[k];
+            carried = carried > 0 ? carried : 0;
             excess[p] = here - carried;
-            if (carried == 0) continue;
             residual[4 * p + forward] -= carried;
-            residual[4 * (p + step) + backward] += carried;
+            residual[4 * (p + step) + backward] += carried;  // after the last node, nothing
         }
     });
 }
