@@ -1,6 +1,7 @@
 #include "gridcut/grid_move.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/index.hpp"
 
@@ -8,7 +9,10 @@ namespace comix::gridcut {
 
 namespace {
 
-// A component this wide costs more as a strip of doubles than as a minimum cut.
+// A grid at most this wide is one strip.
+constexpr int kNarrow = 4;
+
+// A component wider than this costs more as a strip of doubles than as a minimum cut.
 template <class Number>
 constexpr int kWidestStrip = Lanes<Number>::kCount == 4 ? 8 : 5;
 
@@ -26,6 +30,7 @@ void GridMove<Number>::resize(int height, int width) {
     open_.resize(sites_, margin(width));
     found_.resize(sites_, margin(width));
     choice_.resize(at(sites_));
+    list_.resize(at(sites_) + 1);
     row_.resize(at(sites_));
     column_.resize(at(sites_));
     for (int p = 0; p < sites_; ++p) {
@@ -38,7 +43,7 @@ void GridMove<Number>::resize(int height, int width) {
 
 template <class Number>
 bool GridMove<Number>::narrow() const {
-    return std::min(height_, width_) <= StripTable<Number>::kNarrowest;
+    return std::min(height_, width_) <= kNarrow;
 }
 
 template <class Number>
@@ -59,9 +64,13 @@ bool GridMove<Number>::choose(bool attractive) {
         std::fill(found_.data(), found_.data() + sites_, std::uint8_t{0});
         wide_.clear();
         for (int p = 0; p < sites_; ++p) {
-            if (!open[p] || found_.data()[p]) continue;
-            find_component(p);
-            if (!decide_in_strip()) wide_.insert(wide_.end(), component_.begin(), component_.end());
+            if (!((open[p] != 0) & (found_.data()[p] == 0))) continue;  // one branch, not two
+            const Component component = find_component(p);
+            if (std::min(component.high(), component.wide()) <= kWidestStrip<Number>) {
+                decide_in_strip(component);
+            } else {
+                wide_.insert(wide_.end(), component.begin(), component.end());
+            }
         }
         if (!wide_.empty()) submodular_ ? decide_by_cut() : decide_generally();
     }
@@ -104,8 +113,9 @@ bool GridMove<Number>::settle_sites() {
     std::fill(choice_.begin(), choice_.end(), std::uint8_t{0});
     if (submodular_) {
         const auto gains = [](Number cost) { return cost < 0; };
-        spread(own, gains, [](Number cost, Number joint) { return cost + joint; });
-        for (const int p : settled_) choice_[at(p)] = 1;
+        const std::size_t sure =
+            spread(own, gains, [](Number cost, Number joint) { return cost + joint; });
+        for (std::size_t k = 0; k < sure; ++k) choice_[at(list_[k])] = 1;
     }
     const auto stays = [](Number cost) { return cost >= 0; };
     spread(least, stays, [](Number cost, Number joint) { return cost - joint; });
@@ -121,15 +131,15 @@ bool GridMove<Number>::settle_sites() {
     return any(some);
 }
 
-// settled_: the sites whose cost is settled, which changes their neighbours' and may settle these.
+// Lists the sites whose cost is settled, which changes their neighbours' and may settle these.
 // No branches on costs: which way they go, no processor foresees.
 template <class Number>
 template <class Settled, class Change>
-void GridMove<Number>::spread(Number* cost, const Settled& is_settled, const Change& change) {
+std::size_t GridMove<Number>::spread(Number* cost, const Settled& is_settled,
+                                     const Change& change) {
     const Number *right = help_right_, *down = help_down_;
     const int w = width_;
-    settled_.resize(at(sites_) + 1);  // the last one is for what is not kept
-    int* list = settled_.data();
+    int* list = list_.data();
     std::size_t count = 0;
     for (int p = 0; p < sites_; ++p) {
         list[count] = p;
@@ -148,78 +158,78 @@ void GridMove<Number>::spread(Number* cost, const Settled& is_settled, const Cha
         tell(p - 1, right[p - 1]);
         tell(p - w, down[p - w]);
     }
-    settled_.resize(count);
+    return count;
 }
 
-// component_: the open sites connected with `seed`.
+// The open sites connected with `seed`.
 template <class Number>
-void GridMove<Number>::find_component(int seed) {
+auto GridMove<Number>::find_component(int seed) -> Component {
     const MaskNumber* open = open_.data();
     const int w = width_;
     std::uint8_t* found = found_.data();
-    component_.resize(at(sites_) + 1);  // the last one is for what is not kept
+    int* list = list_.data();
     std::size_t count = 0;
     const auto visit = [&](int q, bool linked) {
         const bool fresh = linked & (open[q] != 0) & (found[q] == 0);
         found[q] |= static_cast<std::uint8_t>(fresh);
-        component_[count] = q;
+        list[count] = q;
         count += fresh;
     };
     visit(seed, true);
+    int top = height_, bottom = 0, left = width_, right = 0;
     for (std::size_t k = 0; k < count; ++k) {
-        const int p = component_[k], c = column_[at(p)];
+        const int p = list[k], r = row_[at(p)], c = column_[at(p)];
+        top = std::min(top, r);
+        bottom = std::max(bottom, r);
+        left = std::min(left, c);
+        right = std::max(right, c);
         // Beyond the first and the last row nothing is open.
         visit(p - w, true);
         visit(p - 1, c > 0);
         visit(p + 1, c + 1 < w);
         visit(p + w, true);
     }
-    component_.resize(count);
+    return {list, list + count, top, bottom, left, right};
 }
 
-// Solves the component when it is narrow enough.
+// Solves a narrow component.
 template <class Number>
-bool GridMove<Number>::decide_in_strip() {
-    int top = height_, bottom = 0, left = width_, right = 0;
-    for (const int p : component_) {
-        top = std::min(top, row_[at(p)]);
-        bottom = std::max(bottom, row_[at(p)]);
-        left = std::min(left, column_[at(p)]);
-        right = std::max(right, column_[at(p)]);
-    }
-    const int high = bottom - top + 1, wide = right - left + 1;
-    const bool transposed = high < wide;
-    const int rows = std::max(high, wide);
-    const int width = std::max(std::min(high, wide), StripTable<Number>::kNarrowest);
-    if (width > kWidestStrip<Number>) return false;
+void GridMove<Number>::decide_in_strip(const Component& component) {
+    const bool transposed = component.high() < component.wide();
+    const int rows = std::max(component.high(), component.wide());
+    const int width =
+        std::max(std::min(component.high(), component.wide()), StripTable<Number>::kNarrowest);
+    // Row and column in the strip.
     const auto place = [&](int p) {
-        const int r = row_[at(p)] - top, c = column_[at(p)] - left;
-        return transposed ? c * width + r : r * width + c;
+        const int r = row_[at(p)] - component.top, c = column_[at(p)] - component.left;
+        return transposed ? std::pair(c, r) : std::pair(r, c);
     };
     // Sites of the strip that are not in the component cost nothing, nor do edges to closed sites.
     const auto cells = at(rows * width);
     strip_costs_.assign(3 * cells, 0);
     Number *alone = strip_costs_.data(), *above = alone + cells, *before = above + cells;
+    Number *from_up = transposed ? before : above, *from_back = transposed ? above : before;
+    const Number *own = own_.data(), *down = joint_down_.data(), *right = joint_right_.data();
     const MaskNumber* open = open_.data();
-    for (const int p : component_) {
-        const int k = place(p), up = p - width_, back = p - 1;
-        alone[k] = own_.data()[p];
-        (transposed ? before : above)[k] = open[up] ? joint_down_.data()[up] : 0;
-        (transposed ? above : before)[k] = open[back] ? joint_right_.data()[back] : 0;
+    for (const int p : component) {
+        const auto [r, c] = place(p);
+        const int k = r * width + c, up = p - width_, back = p - 1;
+        alone[k] = own[p];
+        from_up[k] = open[up] ? down[up] : 0;
+        from_back[k] = open[back] ? right[back] : 0;
     }
-    if (strip_.solve(rows, width, {alone, above, before}) >= 0) return true;
+    if (strip_.solve(rows, width, {alone, above, before}) >= 0) return;
     const auto& choices = strip_.choices();
-    for (const int p : component_) {
-        const int k = place(p);
-        choice_[at(p)] = choices[at(k / width)] >> (k % width) & 1;
+    for (const int p : component) {
+        const auto [r, c] = place(p);
+        choice_[at(p)] = choices[at(r)] >> c & 1;
     }
-    return true;
 }
 
 // A grid at most four wide at once; returns E.
 template <class Number>
 Number GridMove<Number>::solve_strip() {
-    constexpr int width = StripTable<Number>::kNarrowest;
+    constexpr int width = kNarrow;
     const bool transposed = height_ < width_;
     const int rows = transposed ? width_ : height_, columns = transposed ? height_ : width_;
     const int down = transposed ? 1 : width_, right = transposed ? width_ : 1;

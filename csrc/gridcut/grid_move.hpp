@@ -67,21 +67,32 @@ class GridMove {
     using Mask = typename Lanes<Number>::Mask;
     using MaskNumber = typename Lanes<Number>::MaskNumber;
 
+    // Sites, and the rows and columns that they span.
+    struct Component {
+        const int *first, *last;
+        int top, bottom, left, right;
+
+        const int* begin() const { return first; }
+        const int* end() const { return last; }
+        int high() const { return bottom - top + 1; }
+        int wide() const { return right - left + 1; }
+    };
+
     bool narrow() const;
     Number solve_strip();
     void find_help();
     bool settle_sites();
     template <class Settled, class Change>
-    void spread(Number* cost, const Settled& is_settled, const Change& change);
-    void find_component(int seed);
-    bool decide_in_strip();
+    std::size_t spread(Number* cost, const Settled& is_settled, const Change& change);
+    Component find_component(int seed);
+    void decide_in_strip(const Component& component);
     void decide_by_cut();
     void decide_generally();
     Number energy() const;
 
     int height_ = 0, width_ = 0, sites_ = 0;
     Field<Number> alone_, joint_right_, joint_down_;
-    Field<Number> own_;                             // alone, and joint costs with sure sites
+    Field<Number> own_;    // alone, and joint costs with sure sites
     Field<Number> least_;  // alone, and negative joint costs with sites that may be taken
     Field<Number> negative_right_, negative_down_;  // joint costs where negative, else 0
     const Number *help_right_ = nullptr, *help_down_ = nullptr;  // these, or all joint costs
@@ -89,7 +100,8 @@ class GridMove {
     Field<std::uint8_t> found_;  // in a component
     bool submodular_ = false;    // no joint cost is positive
     std::vector<std::uint8_t> choice_;
-    std::vector<int> settled_, component_, wide_;
+    std::vector<int> list_;  // of sites; the last one is for what is not kept
+    std::vector<int> wide_;
     std::vector<int> row_, column_;  // [site]
     std::vector<Number> strip_costs_;
     StripTable<Number> strip_;

@@ -3,16 +3,18 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "base/lanes.hpp"
-
 namespace comix::gridcut {
 
 namespace {
 
 // Calls run(std::integral_constant<int, width>).
-template <class Run>
+template <int Narrowest, class Run>
 auto with_width(int width, const Run& run) {
     switch (width) {
+        case 2:
+            return run(std::integral_constant<int, std::max(2, Narrowest)>());
+        case 3:
+            return run(std::integral_constant<int, 3>());
         case 4:
             return run(std::integral_constant<int, 4>());
         case 5:
@@ -46,13 +48,13 @@ Number StripTable<Number>::solve(int rows, int width, const Costs& costs) {
     rows_ = rows;
     width_ = width;
     costs_ = costs;
-    return with_width(width_, [&](auto w) { return run<w.value>(); });
+    return with_width<kNarrowest>(width_, [&](auto w) { return run<w.value>(); });
 }
 
 template <class Number>
 const std::vector<std::uint8_t>& StripTable<Number>::choices() {
     choices_.resize(static_cast<std::size_t>(rows_));
-    with_width(width_, [&](auto w) { walk_back<w.value>(); });
+    with_width<kNarrowest>(width_, [&](auto w) { walk_back<w.value>(); });
     return choices_;
 }
 
@@ -68,8 +70,9 @@ Number StripTable<Number>::run() {
     tables_.resize(std::max(tables_.size(), static_cast<std::size_t>((sites + 1) * states)));
     Number* best = tables_.data();
     std::fill(best, best + states, Number{0});
-    // Tables of sixteen states stay in registers; stored they are all the same, for the way back.
-    constexpr int held = Width == 4 ? states / lanes : 1;
+    // Tables of up to sixteen states stay in registers; stored they are all the same, for the way
+    // back.
+    constexpr int held = Width <= 4 ? states / lanes : 1;
     Vector now[held] = {};
     const Costs costs = costs_;
     for (int p = 0; p < sites; ++p) {

@@ -1,4 +1,4 @@
-// One binary decision per site of a strip 4 to 8 sites wide, solved exactly.
+// One binary decision per site of a strip 2 (32-bit integers: 3) to 8 sites wide, solved exactly.
 //
 //   E(x) = sum_p alone_p x_p + sum_{edges pq} joint_pq x_p x_q,   x_p in {0, 1}
 //
@@ -14,12 +14,15 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/lanes.hpp"
+
 namespace comix::gridcut {
 
 template <class Number>
 class StripTable {
   public:
-    static constexpr int kNarrowest = 4;  // narrower strips leave columns at zero
+    // Half of the states of a strip this wide fill a vector; narrower ones leave columns at zero.
+    static constexpr int kNarrowest = Lanes<Number>::kCount == 4 ? 3 : 2;
     static constexpr int kWidest = 8;
 
     // Per site, row-major; beyond the strip's first row and column joint costs are zero.
