@@ -16,6 +16,17 @@ constexpr int kNarrow = 4;
 template <class Number>
 constexpr int kWidestStrip = Lanes<Number>::kCount == 4 ? 8 : 5;
 
+// Appends those of the sites from `first` on whose lane is set; writes a vector's worth of sites.
+template <class Mask>
+int* append(Mask lanes, int first, int* list) {
+    constexpr int count = sizeof lanes / sizeof lanes[0];
+    for (int k = 0; k < count; ++k) {
+        *list = first + k;
+        list -= lanes[k];
+    }
+    return list;
+}
+
 }  // namespace
 
 template <class Number>
@@ -24,13 +35,14 @@ void GridMove<Number>::resize(int height, int width) {
     height_ = height;
     width_ = width;
     sites_ = height * width;
-    for (auto* field :
-         {&alone_, &joint_right_, &joint_down_, &own_, &least_, &negative_right_, &negative_down_})
+    for (auto* field : {&alone_, &joint_right_, &joint_down_, &own_, &all_, &least_,
+                        &negative_right_, &negative_down_})
         field->resize(sites_, margin(width));
     open_.resize(sites_, margin(width));
     found_.resize(sites_, margin(width));
-    choice_.resize(at(sites_));
-    list_.resize(at(sites_) + 1);
+    constexpr int lanes = Lanes<Number>::kCount;
+    choice_.resize(at(sites_ + lanes));
+    list_.resize(at(sites_ + lanes));
     row_.resize(at(sites_));
     column_.resize(at(sites_));
     for (int p = 0; p < sites_; ++p) {
@@ -60,11 +72,10 @@ bool GridMove<Number>::choose(bool attractive) {
     help_down_ = joint_down_.data();
     if (!attractive) find_help();
     if (settle_sites()) {
-        const MaskNumber* open = open_.data();
         std::fill(found_.data(), found_.data() + sites_, std::uint8_t{0});
         wide_.clear();
-        for (int p = 0; p < sites_; ++p) {
-            if (!((open[p] != 0) & (found_.data()[p] == 0))) continue;  // one branch, not two
+        for (const int p : open_list_) {
+            if (found_.data()[p]) continue;
             const Component component = find_component(p);
             if (std::min(component.high(), component.wide()) <= kWidestStrip<Number>) {
                 decide_in_strip(component);
@@ -74,7 +85,8 @@ bool GridMove<Number>::choose(bool attractive) {
         }
         if (!wide_.empty()) submodular_ ? decide_by_cut() : decide_generally();
     }
-    return std::find(choice_.begin(), choice_.end(), 1) != choice_.end();
+    const auto end = choice_.begin() + sites_;
+    return std::find(choice_.begin(), end, 1) != end;
 }
 
 template <class Number>
@@ -103,62 +115,65 @@ bool GridMove<Number>::settle_sites() {
     constexpr int lanes = Lanes<Number>::kCount;
     const int w = width_, n = sites_;
     const Number *alone = alone_.data(), *right = help_right_, *down = help_down_;
-    Number *own = own_.data(), *least = least_.data();
-    for (int p = 0; p < n; p += lanes) {
-        const Vector cost = load(alone + p);
-        store(cost, own + p);
-        store(cost + load(right + p) + load(right + p - 1) + load(down + p) + load(down + p - w),
-              least + p);
-    }
-    std::fill(choice_.begin(), choice_.end(), std::uint8_t{0});
-    if (submodular_) {
-        const auto gains = [](Number cost) { return cost < 0; };
-        const std::size_t sure =
-            spread(own, gains, [](Number cost, Number joint) { return cost + joint; });
-        for (std::size_t k = 0; k < sure; ++k) choice_[at(list_[k])] = 1;
-    }
-    const auto stays = [](Number cost) { return cost >= 0; };
-    spread(least, stays, [](Number cost, Number joint) { return cost - joint; });
+    Number *own = own_.data(), *all = all_.data(), *least = least_.data();
+    for (int p = 0; p < n; p += lanes)
+        store(load(alone + p) + load(right + p) + load(right + p - 1) + load(down + p) +
+                  load(down + p - w),
+              all + p);
+    spread(all, least, [](Number cost, Number joint) { return cost - joint; });
+    if (submodular_)
+        spread(alone, own, [](Number cost, Number joint) { return cost + joint; });
+    else
+        std::copy(alone, alone + n, own);
 
     MaskNumber* open = open_.data();
-    Mask some{};
+    open_list_.resize(at(n + lanes));  // the last ones are for what is not kept
+    int* list = open_list_.data();
     for (int p = 0; p < n; p += lanes) {
-        Mask here = negative(load(least + p));
-        if (submodular_) here = here ^ negative(load(own + p));  // the sure ones, negative in both
+        const Mask gains = negative(load(own + p));
+        Mask sure{};
+        if (submodular_) sure = gains;
+        const Mask here = negative(load(least + p)) ^ sure;
         store(here, open + p);
-        some = some | here;
+        list = append(here, p, list);
+        for (int k = 0; k < lanes; ++k) choice_[at(p + k)] = static_cast<std::uint8_t>(-sure[k]);
     }
-    return any(some);
+    open_list_.resize(at(list - open_list_.data()));
+    return !open_list_.empty();
 }
 
-// Lists the sites whose cost is settled, which changes their neighbours' and may settle these.
-// No branches on costs: which way they go, no processor foresees.
+// Writes what the sites cost together with those neighbours who `first` cost less than nothing, and
+// goes on from there: where that changes a site's sign, which happens only in one direction, the
+// neighbours' costs change too. No branches on costs: which way they go, no processor foresees.
 template <class Number>
-template <class Settled, class Change>
-std::size_t GridMove<Number>::spread(Number* cost, const Settled& is_settled,
-                                     const Change& change) {
-    const Number *right = help_right_, *down = help_down_;
+template <class Change>
+void GridMove<Number>::spread(const Number* first, Number* cost, const Change& change) {
+    constexpr int lanes = Lanes<Number>::kCount;
+    const Number *alone = alone_.data(), *right = help_right_, *down = help_down_;
     const int w = width_;
-    int* list = list_.data();
-    std::size_t count = 0;
-    for (int p = 0; p < sites_; ++p) {
-        list[count] = p;
-        count += is_settled(cost[p]);
+    const auto joint = [&](const Number* costs, int q) {
+        return only(load(costs), negative(load(first + q)));
+    };
+    int *const begin = list_.data(), *end = begin;
+    for (int p = 0; p < sites_; p += lanes) {
+        const Vector now = load(alone + p) + joint(right + p, p + 1) + joint(right + p - 1, p - 1) +
+                           joint(down + p, p + w) + joint(down + p - w, p - w);
+        store(now, cost + p);
+        end = append(negative(load(first + p)) ^ negative(now), p, end);
     }
-    for (std::size_t k = 0; k < count; ++k) {
-        const int p = list[k];
-        const auto tell = [&](int q, Number joint) {
-            const Number before = cost[q], after = change(before, joint);
-            cost[q] = after;
-            list[count] = q;
-            count += !is_settled(before) & is_settled(after);
+    for (const int* site = begin; site != end; ++site) {
+        const int p = *site;
+        const auto tell = [&](int q, Number joint_cost) {
+            const Number was = cost[q], is = change(was, joint_cost);
+            cost[q] = is;
+            *end = q;
+            end += (was < 0) != (is < 0);
         };
         tell(p + 1, right[p]);
         tell(p + w, down[p]);
         tell(p - 1, right[p - 1]);
         tell(p - w, down[p - w]);
     }
-    return count;
 }
 
 // The open sites connected with `seed`.
@@ -215,8 +230,8 @@ void GridMove<Number>::decide_in_strip(const Component& component) {
         const auto [r, c] = place(p);
         const int k = r * width + c, up = p - width_, back = p - 1;
         alone[k] = own[p];
-        from_up[k] = open[up] ? down[up] : 0;
-        from_back[k] = open[back] ? right[back] : 0;
+        from_up[k] = down[up] * static_cast<Number>(-open[up]);
+        from_back[k] = right[back] * static_cast<Number>(-open[back]);
     }
     if (strip_.solve(rows, width, {alone, above, before}) >= 0) return;
     const auto& choices = strip_.choices();

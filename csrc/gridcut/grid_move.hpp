@@ -82,8 +82,8 @@ class GridMove {
     Number solve_strip();
     void find_help();
     bool settle_sites();
-    template <class Settled, class Change>
-    std::size_t spread(Number* cost, const Settled& is_settled, const Change& change);
+    template <class Change>
+    void spread(const Number* first, Number* cost, const Change& change);
     Component find_component(int seed);
     void decide_in_strip(const Component& component);
     void decide_by_cut();
@@ -93,6 +93,7 @@ class GridMove {
     int height_ = 0, width_ = 0, sites_ = 0;
     Field<Number> alone_, joint_right_, joint_down_;
     Field<Number> own_;    // alone, and joint costs with sure sites
+    Field<Number> all_;    // alone, and all negative joint costs
     Field<Number> least_;  // alone, and negative joint costs with sites that may be taken
     Field<Number> negative_right_, negative_down_;  // joint costs where negative, else 0
     const Number *help_right_ = nullptr, *help_down_ = nullptr;  // these, or all joint costs
@@ -100,8 +101,8 @@ class GridMove {
     Field<std::uint8_t> found_;  // in a component
     bool submodular_ = false;    // no joint cost is positive
     std::vector<std::uint8_t> choice_;
-    std::vector<int> list_;  // of sites; the last one is for what is not kept
-    std::vector<int> wide_;
+    std::vector<int> list_;  // of sites; the last ones are for what is not kept
+    std::vector<int> open_list_, wide_;
     std::vector<int> row_, column_;  // [site]
     std::vector<Number> strip_costs_;
     StripTable<Number> strip_;
