@@ -266,20 +266,23 @@ template <class Topology>
 void MaxFlow<Topology>::solve() {
     push_straight();
     const auto nodes = static_cast<std::size_t>(topology_->nodes());
-    node_.assign(nodes, Node{});
+    node_.resize(nodes);
     active_.clear();
-    next_.clear();
+    next_.resize(nodes + 1);  // the last one is for what is not kept
     orphans_.clear();
     active_at_ = 0;
     time_ = 0;
+    std::size_t waiting = 0;
     for (std::size_t i = 0; i < nodes; ++i) {
-        if (excess_[i] == 0) continue;
-        node_[i].tree = excess_[i] > 0 ? source : sink;
-        node_[i].parent = terminal;
-        node_[i].distance = 1;
+        const bool gives = excess_[i] > 0, takes = excess_[i] < 0, ends = gives | takes;
         // One tree that grows finds all ways, and the nodes that reach the sink.
-        if (!Topology::kStraight || excess_[i] < 0) activate(static_cast<int>(i));
+        const bool queued = Topology::kStraight ? takes : ends;
+        node_[i] = {ends ? terminal : no_parent, 0, ends,
+                    static_cast<Tree>(gives * source + takes * sink), queued};
+        next_[waiting] = static_cast<int>(i);
+        waiting += queued;
     }
+    next_.resize(waiting);
 
     for (int node = -1;;) {
         // A node whose growth met the other tree stays active until it meets nothing more.

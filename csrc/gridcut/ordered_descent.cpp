@@ -182,23 +182,23 @@ bool OrderedDescent::rise() {
     return move_.choose(true);
 }
 
-// The costs of the next move: unary costs of the sites that moved, and edges with one of them.
+// The costs of the next move: unary costs of the sites that moved, and the edges with one of them,
+// listed first: which they are, no processor foresees.
 void OrderedDescent::note_moves(const Label* labels) {
+    for (const int p : list_) up_.data()[p] = steps_[at(p) * at(labels_ - 1) + at(labels[p])];
     const std::uint8_t* choice = move_.choices();
-    const double *across = right_.weight.data(), *along = below_.weight.data();
-    const auto right = [&](int p) {
-        note_edge(right_, p, labels[p] - labels[p + 1], move_.joint_right());
+    const auto note = [&](Edges& edges, int distance, double* joint) {
+        list_.resize(at(sites_));
+        std::size_t count = 0;
+        for (int p = 0; p + distance < sites_; ++p) {
+            list_[count] = p;
+            count += choice[p] != choice[p + distance];
+        }
+        list_.resize(count);
+        for (const int p : list_) note_edge(edges, p, labels[p] - labels[p + distance], joint);
     };
-    const auto down = [&](int p) {
-        note_edge(below_, p, labels[p] - labels[p + width_], move_.joint_down());
-    };
-    for (const int p : moved_) {
-        up_.data()[p] = steps_[at(p) * at(labels_ - 1) + at(labels[p])];
-        if (across[p] > 0 && !choice[p + 1]) right(p);
-        if (along[p] > 0 && !choice[p + width_]) down(p);
-        if (across[p - 1] > 0 && !choice[p - 1]) right(p - 1);
-        if (along[p - width_] > 0 && !choice[p - width_]) down(p - width_);
-    }
+    note(right_, 1, move_.joint_right());
+    note(below_, width_, move_.joint_down());
 }
 
 void OrderedDescent::solve(Label* labels) {
@@ -208,14 +208,14 @@ void OrderedDescent::solve(Label* labels) {
     // After k rises no label is above k, so the last one needs no proof that nothing rises further.
     for (int k = 1; k < labels_ && rise(); ++k) {
         const std::uint8_t* choice = move_.choices();
-        moved_.resize(at(sites_) + 1);  // the last one is for what is not kept
+        list_.resize(at(sites_) + 1);  // the last one is for what is not kept
         std::size_t count = 0;
         for (int p = 0; p < sites_; ++p) {
             labels[p] += choice[p];
-            moved_[count] = p;
+            list_[count] = p;
             count += choice[p];
         }
-        moved_.resize(count);
+        list_.resize(count);
         if (k + 1 < labels_) note_moves(labels);
     }
 }

@@ -52,7 +52,7 @@ class OrderedDescent {
     std::vector<double> steps_;          // [site, l]: what label l + 1 costs more than label l
     Field<double> up_;                   // what one label more costs
     Edges right_, below_;
-    std::vector<int> moved_;
+    std::vector<int> list_;  // of sites: those that moved, or whose edge changed
     GridMove<double> move_;
 };
 
