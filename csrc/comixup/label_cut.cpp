@@ -39,10 +39,17 @@ void LabelCut::begin(const Partition& partition, double beta, gridcut::Method me
 }
 
 void LabelCut::list_labels(const double* rho, const std::vector<Pair>& soft) {
-    all_.clear();
-    for (int i = 0; i < partition_.inputs; ++i) all_.push_back({{i, i}, rho[i]});
-    for (const Pair& pair : soft)
-        all_.push_back({pair, 0.5 * (rho[pair.i] + rho[pair.j]) - kSoftBonus});
+    all_.resize(at(partition_.inputs) + soft.size());
+    Label* label = all_.data();
+    for (int i = 0; i < partition_.inputs; ++i, ++label) {
+        label->inputs = {i, i};
+        label->extra = rho[i];
+    }
+    for (const Pair& pair : soft) {
+        label->inputs = pair;
+        label->extra = 0.5 * (rho[pair.i] + rho[pair.j]) - kSoftBonus;
+        ++label;
+    }
 }
 
 // A label that is dearer at each block than the cheapest one there by all that the block's edges

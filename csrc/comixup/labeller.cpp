@@ -43,13 +43,15 @@ void Labeller::count_shares(int output) {
     double* s = shares(output);
     auto& present = present_[at(output)];
     for (const int i : present) s[i] = 0.0;
-    present.clear();
-    const std::int64_t* l = labels(output);
-    for (int k = 0; k < 2 * partition_.blocks(); ++k) {
-        if (s[l[k]] == 0.0) present.push_back(static_cast<int>(l[k]));
-        s[l[k]] += 0.5;
+    add_shares(labels(output), partition_.blocks(), s);
+    // No branch on who is present: no processor foresees it.
+    present.resize(at(partition_.inputs) + 1);  // the last one is for what is not kept
+    std::size_t count = 0;
+    for (int i = 0; i < partition_.inputs; ++i) {
+        present[count] = i;
+        count += s[i] > 0;
     }
-    std::sort(present.begin(), present.end());
+    present.resize(count);
     for (const int i : present) {
         total_[at(i)] += s[i];
         compatibility_.add_column(i, s[i], reach_.data());

@@ -6,20 +6,21 @@ namespace comix::comixup {
 
 double unary_and_smoothness(const Partition& part, double beta, const std::int64_t* labels) {
     const int blocks = part.blocks(), w = part.width;
-    double unary = 0, smoothness = 0;
+    double unary = 0;
+    std::int64_t halves = 0;  // of the distances of neighbours
     for (int o = 0; o < part.outputs; ++o, labels += 2 * blocks) {
         for (int p = 0, right_end = w - 1; p < blocks; ++p) {
             const std::int64_t* here = labels + 2 * p;
             unary += 0.5 * (part.cost[here[0] * blocks + p] + part.cost[here[1] * blocks + p]);
-            if (p + w < blocks) smoothness += squared_distance(here, here + 2 * w);
+            if (p + w < blocks) halves += halves_apart(here, here + 2 * w);
             if (p != right_end) {
-                smoothness += squared_distance(here, here + 2);
+                halves += halves_apart(here, here + 2);
             } else {
                 right_end += w;
             }
         }
     }
-    return unary + 0.5 * beta * smoothness;
+    return unary + 0.5 * beta * (0.5 * static_cast<double>(halves));
 }
 
 void add_shares(const std::int64_t* labels, int blocks, double* shares) {

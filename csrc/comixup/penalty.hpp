@@ -47,13 +47,13 @@ void thresholded(const double* pi, const Compatibility& compatibility, int n, do
 // Unary and smoothness part of the objective; beta already divided by the number of blocks.
 double unary_and_smoothness(const Partition& partition, double beta, const std::int64_t* labels);
 
-// |z_p - z_q|^2 of two blocks, each half `a[0]`, half `a[1]`.
+// |z_p - z_q|^2 of two blocks, each half `a[0]`, half `a[1]`; a whole number of halves.
+inline int halves_apart(const std::int64_t* a, const std::int64_t* b) {
+    const int common = (a[0] == b[0]) + (a[0] == b[1]) + (a[1] == b[0]) + (a[1] == b[1]);
+    return 2 + (a[0] == a[1]) + (b[0] == b[1]) - common;
+}
 inline double squared_distance(const std::int64_t* a, const std::int64_t* b) {
-    if (a[0] == a[1] && b[0] == b[1]) return a[0] == b[0] ? 0.0 : 2.0;
-    const auto half_product = [](const std::int64_t* x, const std::int64_t* y) {
-        return 0.25 * ((x[0] == y[0]) + (x[0] == y[1]) + (x[1] == y[0]) + (x[1] == y[1]));
-    };
-    return half_product(a, a) + half_product(b, b) - 2 * half_product(a, b);
+    return 0.5 * halves_apart(a, b);
 }
 
 // Adds the shares (in blocks) of one output's labels [blocks, 2].
