@@ -1,4 +1,5 @@
-// A few numbers that are added and compared at once: four 32-bit integers or two doubles.
+// A few numbers that are added and compared at once: four 32-bit integers or floats, or two
+// doubles.
 //
 // GCC and Clang turn the vector types into one register on every processor; other compilers get
 // the same operations as loops.
@@ -19,12 +20,19 @@ struct Lanes;
 using Int4 = std::int32_t __attribute__((vector_size(16)));
 using Long2 = std::int64_t __attribute__((vector_size(16)));
 using Double2 = double __attribute__((vector_size(16)));
+using Float4 = float __attribute__((vector_size(16)));
 
 inline Int4 least(Int4 a, Int4 b) {
     return a < b ? a : b;
 }
 inline Double2 least(Double2 a, Double2 b) {
     return a < b ? a : b;
+}
+inline Float4 least(Float4 a, Float4 b) {
+    return a < b ? a : b;
+}
+inline Int4 at_most(Float4 a, Float4 b) {
+    return a <= b;
 }
 inline Int4 negative(Int4 a) {
     return a >> 31;
@@ -118,6 +126,13 @@ struct LaneArray {
 using Int4 = LaneArray<std::int32_t, 4>;
 using Long2 = LaneArray<std::int64_t, 2>;
 using Double2 = LaneArray<double, 2>;
+using Float4 = LaneArray<float, 4>;
+
+inline Int4 at_most(Float4 a, Float4 b) {
+    Int4 mask{};
+    for (int k = 0; k < 4; ++k) mask.lane[k] = a[k] <= b[k] ? -1 : 0;
+    return mask;
+}
 
 inline Int4 negative(Int4 a) {
     for (auto& lane : a.lane) lane = lane < 0 ? -1 : 0;
@@ -151,6 +166,15 @@ struct Lanes<double> {
     using Mask = Long2;
     using MaskNumber = std::int64_t;
     static Vector all(double value) { return Vector{value, value}; }
+};
+
+template <>
+struct Lanes<float> {
+    static constexpr int kCount = 4;
+    using Vector = Float4;
+    using Mask = Int4;
+    using MaskNumber = std::int32_t;
+    static Vector all(float value) { return Vector{value, value, value, value}; }
 };
 
 template <class Number>

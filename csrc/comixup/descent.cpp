@@ -77,23 +77,31 @@ double Descent::others_change(const Change& change) const {
     return gamma_ * sum;
 }
 
-// Change of the block's unary cost, of its edges, and of what its own output pays.
-double Descent::local_change(const std::int64_t* output_labels, int block,
-                             const Change& change) const {
+// The block's neighbours, and how far from them its labels are now.
+void Descent::list_neighbours(const std::int64_t* output_labels, int block) {
     const int blocks = partition_.blocks(), w = partition_.width;
+    const std::int64_t* here = output_labels + 2 * block;
+    neighbours_.clear();
+    const auto note = [&](int other) {
+        const std::int64_t* there = output_labels + 2 * other;
+        neighbours_.push_back({there, squared_distance(here, there)});
+    };
+    if (block >= w) note(block - w);
+    if (block + w < blocks) note(block + w);
+    if (block % w != 0) note(block - 1);
+    if ((block + 1) % w != 0) note(block + 1);
+}
+
+// Change of the block's unary cost, of its edges, and of what its own output pays.
+double Descent::local_change(int block, const Change& change) const {
+    const int blocks = partition_.blocks();
     const auto cost = [&](std::int64_t i) { return partition_.cost[i * blocks + block]; };
     const auto pays = [&](std::int64_t i) { return penalty(reach_[at(index(change.output, i))]); };
     double sum = cost(change.to) - 0.5 * (cost(change.a) + cost(change.b)) +
                  gamma_ * (pays(change.to) - 0.5 * (pays(change.a) + pays(change.b)));
-    const std::int64_t before[2] = {change.a, change.b}, after[2] = {change.to, change.to};
-    const auto edge = [&](int other) {
-        const std::int64_t* there = output_labels + 2 * other;
-        sum += 0.5 * beta_ * (squared_distance(after, there) - squared_distance(before, there));
-    };
-    if (block >= w) edge(block - w);
-    if (block + w < blocks) edge(block + w);
-    if (block % w != 0) edge(block - 1);
-    if ((block + 1) % w != 0) edge(block + 1);
+    const std::int64_t after[2] = {change.to, change.to};
+    for (const auto& [labels, distance] : neighbours_)
+        sum += 0.5 * beta_ * (squared_distance(after, labels) - distance);
     return sum;
 }
 
@@ -131,10 +139,11 @@ bool Descent::pass(std::int64_t* labels) {
             Change change{o, label[0], label[1], -1};
             const double relief = others_change(change);
             candidates_.clear();
+            list_neighbours(output_labels, p);
             for (int j = 0; j < n; ++j) {
                 if (j == label[0] && j == label[1]) continue;
                 change.to = j;
-                local_[at(j)] = local_change(output_labels, p, change);
+                local_[at(j)] = local_change(p, change);
                 if (local_[at(j)] + relief < -kGain) candidates_.push_back(j);
             }
             std::sort(candidates_.begin(), candidates_.end(), [&](int x, int y) {

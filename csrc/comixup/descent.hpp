@@ -31,6 +31,11 @@ class Descent {
         int to;
     };
 
+    struct Neighbour {
+        const std::int64_t* labels;
+        double distance;  // from the labels of the block at hand
+    };
+
     void count(const std::int64_t* labels);
     bool pass(std::int64_t* labels);
     void find_overused();
@@ -38,7 +43,8 @@ class Descent {
     double reach_change(int i, const Change& change) const;
     double penalty(double reach) const;
     double others_change(const Change& change) const;
-    double local_change(const std::int64_t* output_labels, int block, const Change& change) const;
+    void list_neighbours(const std::int64_t* output_labels, int block);
+    double local_change(int block, const Change& change) const;
     void apply(const Change& change);
     std::int64_t index(int o, std::int64_t i) const { return i * partition_.outputs + o; }
 
@@ -50,6 +56,7 @@ class Descent {
     std::vector<std::vector<int>> present_;  // [m] inputs in each output
     std::vector<std::uint8_t> overused_;     // [n] some output pays for showing the input
     std::vector<double> local_;              // [n] change inside the output, by candidate
+    std::vector<Neighbour> neighbours_;      // of the block at hand
     std::vector<int> candidates_;
 };
 

@@ -7,6 +7,7 @@
 
 #include "base/errors.hpp"
 #include "base/index.hpp"
+#include "base/lanes.hpp"
 
 namespace comix::comixup {
 
@@ -22,19 +23,25 @@ void LabelCut::begin(const Partition& partition, double beta, gridcut::Method me
     beta_ = beta;
     method_ = method == gridcut::Method::automatic ? gridcut::Method::expansion : method;
     const int h = partition.height, w = partition.width, blocks = partition.blocks();
-    const std::int64_t entries = std::int64_t{partition.inputs} * blocks;
-    rough_cost_.resize(at(entries));
+    constexpr int lanes = Lanes<float>::kCount;
+    row_ = (blocks + lanes - 1) / lanes * lanes;
+    rough_cost_.assign(at(std::int64_t{partition.inputs} * row_), 0.0F);
     largest_cost_ = 0.0F;
-    for (std::int64_t k = 0; k < entries; ++k) {
-        rough_cost_[at(k)] = static_cast<float>(partition.cost[k]);
-        largest_cost_ = std::max(largest_cost_, std::abs(rough_cost_[at(k)]));
+    const double* cost = partition.cost;
+    for (int i = 0; i < partition.inputs; ++i) {
+        float* rough = rough_cost_.data() + std::int64_t{i} * row_;
+        for (int p = 0; p < blocks; ++p) {
+            rough[p] = static_cast<float>(*cost++);
+            largest_cost_ = std::max(largest_cost_, std::abs(rough[p]));
+        }
     }
     edges_.clear();
     for (int r = 0; r < h; ++r)
         for (int c = 0; c < w; ++c)
             edges_.push_back(static_cast<float>((r > 0) + (r + 1 < h) + (c > 0) + (c + 1 < w)));
-    least_.resize(at(blocks));
-    limit_.resize(at(blocks));
+    least_.resize(at(row_));
+    limit_.assign(at(row_),
+                  -std::numeric_limits<float>::infinity());  // nothing wins after the last
     cut_labels_.resize(at(blocks));
 }
 
@@ -56,38 +63,45 @@ void LabelCut::list_labels(const double* rho, const std::vector<Pair>& soft) {
 // can cost loses everywhere. (Not so when edges reward differences.) Single precision decides, with
 // a margin for its rounding: a label too many does no harm.
 void LabelCut::choose_alive() {
+    constexpr int lanes = Lanes<float>::kCount;
     const int blocks = partition_.blocks();
-    float* least = least_.data();
-    float* limit = limit_.data();
-    // Calls visit(block, cost).
-    const auto for_each_block = [&](const Label& label, const auto& visit) {
-        const float* first = rough_cost_.data() + std::int64_t{label.inputs.i} * blocks;
-        const float* second = rough_cost_.data() + std::int64_t{label.inputs.j} * blocks;
-        const auto extra = static_cast<float>(label.extra);
+    // Calls visit(first block, costs) vector by vector.
+    const auto for_each_vector = [&](const Label& label, const auto& visit) {
+        const float* first = rough_cost_.data() + std::int64_t{label.inputs.i} * row_;
+        const float* second = rough_cost_.data() + std::int64_t{label.inputs.j} * row_;
+        const auto extra = Lanes<float>::all(static_cast<float>(label.extra));
+        const auto half = Lanes<float>::all(0.5F);
         if (first == second) {
-            for (int p = 0; p < blocks; ++p) visit(p, first[p] + extra);
+            for (int p = 0; p < row_; p += lanes) visit(p, load(first + p) + extra);
         } else {
-            for (int p = 0; p < blocks; ++p) visit(p, 0.5F * (first[p] + second[p]) + extra);
+            for (int p = 0; p < row_; p += lanes)
+                visit(p, half * (load(first + p) + load(second + p)) + extra);
         }
     };
+    float* least_cost = least_.data();
     float largest = largest_cost_;
     std::fill(least_.begin(), least_.end(), std::numeric_limits<float>::infinity());
     for (const Label& label : all_) {
         largest = std::max(largest, std::abs(static_cast<float>(label.extra)));
-        for_each_block(
-            label, [least](int p, float cost) { least[p] = cost < least[p] ? cost : least[p]; });
+        for_each_vector(label, [least_cost](int p, Float4 cost) {
+            store(least(cost, load(least_cost + p)), least_cost + p);
+        });
     }
     const auto beta = static_cast<float>(beta_);
     const float margin = 1e-6F * (largest + 4 * beta);
-    for (int p = 0; p < blocks; ++p) limit[p] = least[p] + beta * edges_[at(p)] + margin;
-    alive_.clear();
+    float* limit = limit_.data();
+    for (int p = 0; p < blocks; ++p) limit[p] = least_cost[p] + beta * edges_[at(p)] + margin;
+    alive_.resize(all_.size() + 1);  // the last one is for what is not kept
+    std::size_t count = 0;
     for (const Label& label : all_) {
-        std::int32_t wins = 0;
-        for_each_block(label, [limit, &wins](int p, float cost) {
-            wins |= static_cast<std::int32_t>(cost <= limit[p]);
+        Int4 wins{};
+        for_each_vector(label, [limit, &wins](int p, Float4 cost) {
+            wins = wins | at_most(cost, load(limit + p));
         });
-        if (wins) alive_.push_back(label);
+        alive_[count] = label;
+        count += any(wins);
     }
+    alive_.resize(count);
 }
 
 void LabelCut::price_alive() {

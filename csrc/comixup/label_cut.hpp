@@ -48,12 +48,13 @@ class LabelCut {
     Partition partition_;
     double beta_ = 0.0;
     gridcut::Method method_ = gridcut::Method::automatic;
-    std::vector<float> rough_cost_;  // [n, blocks]
+    int row_ = 0;                    // blocks, up to the end of a vector
+    std::vector<float> rough_cost_;  // [n, row]
     float largest_cost_ = 0.0F;
     std::vector<float> edges_;          // [blocks] edges of the block
     std::vector<Label> all_;            // every label
     std::vector<Label> alive_;          // labels that can win somewhere
-    std::vector<float> least_, limit_;  // [blocks] cheapest label; what every winner is below
+    std::vector<float> least_, limit_;  // [row] cheapest label; what every winner is below
     std::vector<double> unary_;         // [alive, blocks]
     std::vector<const double*> rows_;   // its rows
     std::vector<double> pairwise_, block_major_;
