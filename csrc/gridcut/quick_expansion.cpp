@@ -61,13 +61,15 @@ void QuickExpansion::scale_unary(const Unary& unary, double pair_range, double e
     }
     fixed_ = FixedPoint(magnitude, kQuickBits);
 
-    unary_.resize(at(std::int64_t{labels_} * sites_ + 3));
+    const int sites = sites_;  // copies: nothing that is written can be they
+    const FixedPoint fixed = fixed_;
+    unary_.resize(at(std::int64_t{labels_} * sites + 3));
     for (int l = 0; l < labels_; ++l) {
         const auto [cost, step] = unary(l);
-        Quick* target = unary_.data() + std::int64_t{l} * sites_;
-        for (int p = 0; p < sites_; ++p) {
+        Quick* target = unary_.data() + std::int64_t{l} * sites;
+        for (int p = 0; p < sites; ++p) {
             const double above = cost[p * step] - low[p];
-            target[p] = static_cast<Quick>(fixed_.scaled(above < cap ? above : cap) + 0.5);
+            target[p] = static_cast<Quick>(fixed.scaled(above < cap ? above : cap) + 0.5);
         }
     }
 }
@@ -135,12 +137,13 @@ void QuickExpansion::set_weights(const GridProblem& problem, double largest_dist
 }
 
 void QuickExpansion::start_at_unary_minimum(Label* labels) const {
-    std::fill(labels, labels + sites_, 0);
+    const int sites = sites_;  // a copy: nothing that is written can be it
+    std::fill(labels, labels + sites, 0);
     // Every site has a label that costs nothing more than the cheapest one; the lowest such wins.
     // Masks instead of a branch, which no processor would foresee.
     for (int l = labels_; l-- > 0;) {
-        const Quick* unary = unary_.data() + std::int64_t{l} * sites_;
-        for (int p = 0; p < sites_; ++p) {
+        const Quick* unary = unary_.data() + std::int64_t{l} * sites;
+        for (int p = 0; p < sites; ++p) {
             const Label cheapest = -static_cast<Label>(unary[p] == 0);
             labels[p] = (l & cheapest) | (labels[p] & ~cheapest);
         }
@@ -184,14 +187,20 @@ bool QuickExpansion::expand(Label a, Label* labels) {
 void QuickExpansion::install(Label a, Label* labels) {
     const std::uint8_t* choice = move_.choices();
     const Quick* unary = unary_.data() + std::int64_t{a} * sites_;
-    taken_.clear();
-    for (int p = 0; p < sites_; ++p) {
-        if (!choice[p]) continue;
-        taken_.push_back(p);
-        labels[p] = a;
-        current_.data()[p] = unary[p];
+    // Listed without a branch: which sites move, no processor foresees.
+    taken_.resize(at(sites_) + 1);  // the last one is for what is not kept
+    int* const taken = taken_.data();
+    int* end = taken;
+    for (int p = 0, sites = sites_; p < sites; ++p) {
+        *end = p;
+        end += choice[p];
     }
-    for (const int p : taken_) {
+    for (const int* site = taken; site != end; ++site) {
+        labels[*site] = a;
+        current_.data()[*site] = unary[*site];
+    }
+    for (const int* site = taken; site != end; ++site) {
+        const int p = *site;
         note_edges(p, labels);
         if (p > 0) note_edges(p - 1, labels);
         if (p >= width_) note_edges(p - width_, labels);
@@ -202,13 +211,14 @@ void QuickExpansion::install(Label a, Label* labels) {
 // moving together costs beyond their two moves.
 void QuickExpansion::price_uniform(Label a, const Label* labels) {
     const Quick* row = table_.data() + std::int64_t{a} * labels_;
+    const int sites = sites_;
     Quick* to_a = to_a_.data();  // cost of an edge from a to the site's label
-    for (int p = 0; p < sites_; ++p) to_a[p] = row[labels[p]];
+    for (int p = 0; p < sites; ++p) to_a[p] = row[labels[p]];
     Quick* from_a = to_a;  // cost of an edge from the site's label to a
     if (!symmetric_) {
         const Quick* column = row + std::int64_t{labels_} * labels_;
         from_a = from_a_.data();
-        for (int p = 0; p < sites_; ++p) from_a[p] = column[labels[p]];
+        for (int p = 0; p < sites; ++p) from_a[p] = column[labels[p]];
     }
     const Quick *unary = unary_.data() + std::int64_t{a} * sites_, *current = current_.data(),
                 *now_right = now_right_.data(), *now_down = now_down_.data(),
