@@ -3,16 +3,16 @@
 //   E(x) = sum_p alone_p x_p + sum_{edges pq} joint_pq x_p x_q,   x_p in {0, 1};   E(0) = 0
 //
 // Sites that are taken whatever their neighbours do are settled first (where no joint cost is
-// positive), and most sites that stay, which settles others. What is open then falls into connected
-// components; those at most eight wide are solved as strips
+// positive), and sites that stay whatever they do; either settles others. What is open then falls
+// into connected components; those at most eight wide are solved as strips
 // (strip_table.hpp), wider ones by a minimum cut, or by the general move (binary_move.hpp) where a
 // joint cost is positive. A grid at most four wide is one strip.
 // Guarantee: the minimum, except where wide components have positive joint costs: there E(x) <= 0
 //   and whatever the general move promises. Of several minima, any.
 // Numbers: 32-bit integers, or doubles that hold integers, when more bits count. The sum of all
 //   magnitudes must fit 30 (52) bits.
-// Cost: per site some 20 instructions (twice that for doubles) and, where the choice is open, 30 to
-//   400 more in a strip.
+// Cost: per site some 60 instructions (90 for doubles) and, where the choice is open, 30 to 400 more
+//   in a strip.
 #pragma once
 
 #include <cstdint>
