@@ -13,8 +13,9 @@ KERNELS says each address must point to.
 from __future__ import annotations
 
 import ast
+import contextlib
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ import comix
 import pytest
 import torch
 from comix import _native as native
+from torch._subclasses import fake_tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 STUB = Path(comix.__file__).with_name("_cuda.pyi")
 Signature = dict[str, str]  # parameter: annotation
@@ -258,3 +261,15 @@ def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
         monkeypatch.setattr(native, name, getattr(fake, name))
     monkeypatch.setattr(native, "cuda", lambda: fake)
     return fake
+
+
+@contextlib.contextmanager
+def devices_not_there() -> Iterator[None]:
+    """Inside, tensors can be made on any device, "cuda:7" say: they have no values.
+
+    torch wakes a device by a real allocation before it pretends to have one there. Where there is a first
+    CUDA device but no eighth, that is an error.
+    """
+    with pytest.MonkeyPatch.context() as patch, FakeTensorMode():
+        patch.setattr(fake_tensor, "init_gpu_context", lambda *_: None, raising=False)
+        yield

@@ -45,8 +45,7 @@ from device_cases import (
     flat,
     rand,
 )
-from fake_cuda import KERNELS, FakeCuda, stub_functions
-from torch._subclasses.fake_tensor import FakeTensorMode
+from fake_cuda import KERNELS, FakeCuda, devices_not_there, stub_functions
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
@@ -243,7 +242,7 @@ def test_another_device_is_no_place_for_small_arguments(
 ) -> None:
     fitting = {"images": IMAGES, "saliency": SALIENCY, "index": INDEX}
     arguments: dict[str, Any] = {name: fake_cuda.tensor(value) for name, value in fitting.items()}
-    with FakeTensorMode():  # a tensor on a device that is not there
+    with devices_not_there():  # a tensor on a device that is not there
         moved = {n: torch.empty(v.shape, dtype=v.dtype, device="cuda:1") for n, v in changes.items()}
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         comix.puzzlemix_energy(**{"lam": 0.5, **arguments, **moved})
@@ -273,7 +272,7 @@ def test_a_build_without_kernels_names_the_argument(monkeypatch: pytest.MonkeyPa
         raise comix.BackendUnavailable("this build of comix has CPU solvers only: ...")
 
     monkeypatch.setattr(native, "cuda", missing)
-    with FakeTensorMode():
+    with devices_not_there():
         unary, pairwise = torch.empty(2, 2, 2, device="cuda:0"), torch.empty(2, 2, device="cuda:0")
         with pytest.raises(
             comix.BackendUnavailable, match=r"^unary: is on cuda:0, but this build of comix ha"

@@ -15,8 +15,8 @@ import pytest
 import torch
 from comix import _native as native
 from device_cases import CASES, OWN_ANSWERS, flat, integers, rand
+from fake_cuda import devices_not_there
 from solvers import DEVICES
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 CUDA = DEVICES[1:]
 TWO = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
@@ -112,7 +112,8 @@ def test_odd_sizes_give_the_cpus_results(size: tuple[int, int], device: str) -> 
     count, labels = 3, 4
     unary, apart = rand(count, *size, labels), (torch.arange(4.0)[:, None] - torch.arange(4.0)) ** 2
     weights = rand(count, size[0] - 1, size[1]), rand(count, size[0], size[1] - 1)
-    convex = (torch.arange(4.0) - 4 * unary[..., :1]).abs()
+    # Convex on the grid of float32 numbers too: what is rounded there has no proof on wide grids.
+    convex = (torch.arange(4.0) - integers(13, count, *size, 1) / 4) ** 2
     saliency, mask = shares(count, *size), integers(3, count, *size) / 2
     images, index = rand(count, 5, 3 * size[0] + 1, 2 * size[1]), torch.tensor([2, 0, 1])
     cost, init = rand(2, 3, *size), integers(3, 2, 3, *size)
@@ -121,7 +122,7 @@ def test_odd_sizes_give_the_cpus_results(size: tuple[int, int], device: str) -> 
             lambda u, p, v, h: comix.grid_cut(u, p, v, h, method="swap")[:2],
             (unary, 1 - torch.eye(4), *weights),
         ),
-        (lambda u, p, v, h: comix.grid_cut(u, p, v, h, method="exact")[1], (convex, apart, *weights)),
+        (lambda u, p, v, h: comix.grid_cut(u, p, v, h, method="exact")[1:], (convex, apart, *weights)),
         (lambda s, m: comix.transport_cost(comix.transport_plan(s, m), s, m), (saliency, mask)),
         (lambda s, m: comix.transport_plan(s, m, method="greedy"), (saliency, mask)),
         (lambda s: comix.pool_saliency(s, size), (rand(count, 3 * size[0] + 1, 2 * size[1]),)),
@@ -173,14 +174,14 @@ def test_kernels_get_the_tensors_device_and_its_current_stream(monkeypatch: pyte
             self.cuda_stream = 1000 + index
 
     monkeypatch.setattr(torch.cuda, "current_stream", Stream)
-    with FakeTensorMode():  # tensors on devices that are not there
+    with devices_not_there():  # tensors on devices that are not there
         for index in (0, 1, 7):
             tensor = torch.empty(3, device=f"cuda:{index}")
             assert native.place(tensor) == {"device": index, "stream": 1000 + index}
 
 
 def test_two_cuda_devices_in_one_call_are_both_named() -> None:
-    with FakeTensorMode():
+    with devices_not_there():
         first = torch.empty(1, 2, 2, 3, device="cuda:0"), torch.empty(1, 2, 2, device="cuda:0")
         other = torch.empty(3, 3, device="cuda:1"), torch.empty(1, 2, 2, device="cuda:1")
         for name, of, call in (
