@@ -14,6 +14,7 @@ namespace comix::cuda {
 
 inline void check(cudaError_t status, const char* what) {
     if (status == cudaSuccess) return;
+    cudaGetLastError();  // or the next launch would be blamed for it
     throw Error(std::string("CUDA: ") + what + ": " + cudaGetErrorString(status) + " (" +
                 cudaGetErrorName(status) + ")");
 }
@@ -65,15 +66,17 @@ inline std::size_t team_bytes(const SharedBytes& shared) {
 }
 
 // Launches kernel<<<blocks, threads, shared>>>(arguments...) on the stream; nothing waits for it.
-// Beyond 48 KiB, shared memory has to be asked for. `items` may be zero.
+// No blocks: nothing happens.
 template <class... Parameters, class... Arguments>
 void launch(const Stream& stream, const char* name, void (*kernel)(Parameters...), unsigned blocks,
             int threads, std::size_t shared, const Arguments&... arguments) {
     if (blocks == 0) return;
     const DeviceGuard guard(stream.device);
-    if (shared > 48 * 1024)
+    // What a kernel may take is remembered with the kernel, for all threads: asking for just as
+    // much as this launch takes could lower it under another thread's launch.
+    if (shared > kPlainShared)
         check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                   static_cast<int>(shared)),
+                                   static_cast<int>(kAskedShared)),
               name);
     kernel<<<blocks, static_cast<unsigned>(threads), shared,
              static_cast<cudaStream_t>(stream.handle)>>>(arguments...);

@@ -1,8 +1,8 @@
 // Where a kernel runs, and what goes wrong there. For host code: no CUDA header needed.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-
 #include <stdexcept>
 
 namespace comix::cuda {
@@ -18,6 +18,10 @@ class Error : public std::runtime_error {
   public:
     using std::runtime_error::runtime_error;
 };
+
+// Shared memory of a block: what every kernel may have, and what it may have when it asks.
+// (Turing's 64 KiB are the least of all.)
+constexpr std::size_t kPlainShared = 48 * 1024, kAskedShared = 64 * 1024;
 
 // Kernels walk over their items in steps of the grid's size, so that any number of items works.
 // Only the first dimension of grids is used, which ends at 2^31 - 1 blocks (the others at 65535).

@@ -5,14 +5,15 @@
 #include <cstdint>
 
 #include "base/errors.hpp"
+#include "cuda/base/launch.hpp"
 #include "cuda/transport/exact.hpp"
 #include "cuda/transport/greedy.hpp"
 
 namespace comix::cuda::transport {
 
 constexpr int kWarpBlocks = 256;  // up to here a step is too short to be worth a block's barriers
+constexpr std::size_t kMostShared = kAskedShared;
 constexpr int kExactThreads = 128, kGreedyThreads = 128, kLargeThreads = 512;
-constexpr std::size_t kMostShared = 64 * 1024;  // what a Turing device has, the least of all
 // Plans with arrays in global memory take turns in so many slots.
 constexpr std::int64_t kSlotBytes = std::int64_t{1} << 27, kLeastSlots = 16, kMostSlots = 1024;
 
