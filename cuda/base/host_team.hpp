@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <numeric>
@@ -39,6 +40,10 @@ class HostTeam {
                 std::swap(threads_[i - 1], threads_[random_() % i]);
         for (const int thread : threads_) body(thread);
         ++phases_;
+    }
+    template <class Body>
+    void warp_phase(const Body& body) {
+        phase(body);
     }
 
     template <class T>
@@ -78,13 +83,18 @@ class SpmdTeam {
     template <class Body>
     void phase(const Body& body) {
         body(thread_);
-        wait();
+        meeting_.all.wait();
+    }
+    template <class Body>
+    void warp_phase(const Body& body) {
+        body(thread_);
+        meeting_.warps[static_cast<std::size_t>(thread_ / kWarp)].wait();
     }
 
     template <class T>
     T uniform(const T& memory) {
         const T value = memory;
-        wait();
+        meeting_.all.wait();
         return value;
     }
 
@@ -111,32 +121,45 @@ class SpmdTeam {
     }
 
   private:
+    static constexpr int kWarp = 32;
+
+    // Where a number of threads wait for each other.
+    class Barrier {
+      public:
+        explicit Barrier(int threads) : size_(threads) {}
+        void wait() {
+            std::unique_lock<std::mutex> lock(mutex_);
+            const std::int64_t round = round_;
+            if (++waiting_ == size_) {
+                waiting_ = 0;
+                ++round_;
+                all_here_.notify_all();
+                return;
+            }
+            all_here_.wait(lock, [&] { return round_ != round; });
+        }
+
+      private:
+        int size_, waiting_ = 0;
+        std::mutex mutex_;
+        std::condition_variable all_here_;
+        std::int64_t round_ = 0;
+    };
+
     struct Meeting {
         Meeting(int threads, std::size_t bytes)
-            : size(threads), arena(std::make_unique<unsigned char[]>(bytes + 1)) {
+            : size(threads), arena(std::make_unique<unsigned char[]>(bytes + 1)), all(threads) {
             std::memset(arena.get(), 0xA5, bytes);
+            for (int first = 0; first < threads; first += kWarp)
+                warps.emplace_back(threads - first < kWarp ? threads - first : kWarp);
         }
         int size;
         std::unique_ptr<unsigned char[]> arena;
-        std::mutex mutex;
-        std::condition_variable all_here;
-        int waiting = 0;
-        std::int64_t round = 0;
+        Barrier all;
+        std::deque<Barrier> warps;
     };
 
     SpmdTeam(Meeting& meeting, int thread) : meeting_(meeting), thread_(thread) {}
-
-    void wait() {
-        std::unique_lock<std::mutex> lock(meeting_.mutex);
-        const std::int64_t round = meeting_.round;
-        if (++meeting_.waiting == meeting_.size) {
-            meeting_.waiting = 0;
-            ++meeting_.round;
-            meeting_.all_here.notify_all();
-            return;
-        }
-        meeting_.all_here.wait(lock, [&] { return meeting_.round != round; });
-    }
 
     Meeting& meeting_;
     int thread_;

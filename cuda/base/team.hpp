@@ -20,6 +20,8 @@
 //      branches around phases, are the same for all. They come from arguments, or from memory
 //      through uniform(), which waits until all threads have read. Nothing is written there.
 //   3. What a thread remembers from phase to phase lies in shared memory, indexed by the thread.
+//      warp_phase(body) is a phase after which a thread waits for those of its own warp only (the
+//      32 with the same thread / 32): what it wrote, others may read after the next phase.
 //   4. The answer does not depend on size() (sums of floating numbers: only in their last digits).
 //
 // Teams:
@@ -92,6 +94,14 @@ class BlockTeam : public detail::DeviceArena {
 #endif
     }
 
+    template <class Body>
+    COMIX_HD void warp_phase(const Body& body) {
+#if defined(__CUDA_ARCH__)
+        body(static_cast<int>(threadIdx.x));
+        __syncwarp();
+#endif
+    }
+
     // What all threads see in `memory`. It may be written again in the next phase.
     template <class T>
     COMIX_HD T uniform(const T& memory) {
@@ -115,6 +125,11 @@ class WarpTeam : public detail::DeviceArena {
         body(static_cast<int>(threadIdx.x % 32));
         __syncwarp();
 #endif
+    }
+
+    template <class Body>
+    COMIX_HD void warp_phase(const Body& body) {
+        phase(body);
     }
 
     template <class T>

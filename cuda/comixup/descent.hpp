@@ -31,22 +31,23 @@ COMIX_HD inline double reach_change(const SolverProblem& problem, const StateSpa
                            compatibility(problem, state, i, change.b));
 }
 
-// Change of what the other outputs pay.
+// Change of what the other outputs pay. One list and no branches, so that what the next terms need
+// is on its way: a term that does not count adds 0.
 COMIX_HD inline double others_change(const SolverProblem& problem, const StateSpace& state,
                                      const Change& change) {
-    const int n = problem.sizes.inputs;
+    const int n = problem.sizes.inputs, own = change.output * n, listed = state.change[1];
     double sum = 0;
-    for (int o = 0; o < problem.sizes.outputs; ++o) {
-        if (o == change.output) continue;
-        const std::int64_t row = std::int64_t{o} * n;
-        for (int k = 0; k < state.count[o]; ++k) {
-            const int i = state.present[row + k];
-            const double reach = state.reach[row + i];
-            const double moved = reach + reach_change(problem, state, i, change);
-            if (reach > problem.tau || moved > problem.tau)
-                sum += 0.5 * state.halves[row + i] *
-                       (problem.penalty_at(moved) - problem.penalty_at(reach));
-        }
+#if defined(__CUDACC__)
+#pragma unroll 4
+#endif
+    for (int k = 0; k < listed; ++k) {
+        const int place = state.place[k];
+        const double reach = state.reach[place];
+        const double moved = reach + reach_change(problem, state, state.present[k], change);
+        const double share = 0.5 * state.halves[place];
+        const double term = share * (problem.penalty_at(moved) - problem.penalty_at(reach));
+        const bool other = place < own || place >= own + n;
+        sum += other && (reach > problem.tau || moved > problem.tau) ? term : 0.0;
     }
     return problem.gamma * sum;
 }
@@ -136,13 +137,7 @@ COMIX_HD void make_change(Team& team, const SolverProblem& problem, const StateS
         }
         if (thread == 0) state.labels[cell] = pair_of(to, to);
     });
-    team.phase([&](int thread) {
-        if (thread > 0) return;
-        std::int32_t count = 0;
-        for (int i = 0; i < n; ++i)
-            if (state.halves[own + i] > 0) state.present[own + count++] = i;
-        state.count[change.output] = count;
-    });
+    list_present(team, problem, state);
     find_overused(team, problem, state);
 }
 

@@ -10,7 +10,8 @@ namespace comix::cuda::comixup {
 namespace {
 
 constexpr int kWideThreads = 128;
-// What every device has without asking, less what reductions take.
+constexpr int kSmallThreads = 384;  // the sixteen states of 24 labels: 20 inputs and soft ones
+// With what reductions take it stays within what every device gives to a kernel that asks.
 constexpr std::int64_t kMostShared = 40 * 1024;
 
 struct Batch {
@@ -22,7 +23,7 @@ struct Batch {
     unsigned char* scratch;
 };
 
-template <class Team, bool kNarrow>
+template <class Team, Shape kShape>
 __global__ void __launch_bounds__(Team::size(), 1)
     labeller_kernel(const Batch batch, SolverProblem problem, const SpacePlan plan,
                     std::size_t bytes) {
@@ -34,10 +35,10 @@ __global__ void __launch_bounds__(Team::size(), 1)
             const std::int64_t partition = i / batch.starts;
             SolverProblem own = problem;
             own.cost = batch.partitions.cost + partition * n * blocks;
-            solve_labels<kNarrow>(team, own, matrix ? matrix + partition * n * n : nullptr,
-                                  batch.init + i * cells, plan,
-                                  batch.scratch + i * plan.scratch_bytes(),
-                                  batch.labels + i * cells * 2, batch.objective + i);
+            solve_labels<kShape>(team, own, matrix ? matrix + partition * n * n : nullptr,
+                                 batch.init + i * cells, plan,
+                                 batch.scratch + i * plan.scratch_bytes(),
+                                 batch.labels + i * cells * 2, batch.objective + i);
         });
 }
 
@@ -47,15 +48,22 @@ SolverSizes sizes_of(const Partitions& partitions) {
 }
 
 int threads_for(const SolverSizes& sizes) {
-    return sizes.narrow() ? WarpTeam::size() : kWideThreads;
+    switch (sizes.shape()) {
+        case Shape::small:
+            return kSmallThreads;
+        case Shape::narrow:
+            return WarpTeam::size();
+        default:
+            return kWideThreads;
+    }
 }
 
-template <class Team, bool kNarrow>
+template <class Team, Shape kShape>
 void launch_labeller(const Stream& stream, const Batch& batch, const SolverProblem& problem) {
     const SpacePlan plan = SpacePlan::of(problem.sizes, Team::size(), kMostShared);
     const std::size_t bytes = team_bytes(labeller_shared(Team::size(), plan));
     const std::int64_t problems = batch.partitions.count * batch.starts;
-    launch(stream, "comixup_labels", labeller_kernel<Team, kNarrow>, blocks_for(problems, 1),
+    launch(stream, "comixup_labels", labeller_kernel<Team, kShape>, blocks_for(problems, 1),
            Team::size(), bytes, batch, problem, plan, bytes);
 }
 
@@ -87,8 +95,14 @@ void solve_labels(const Stream& stream, const Partitions& partitions, std::int64
                                 iteration.select_best};
     const Batch batch{partitions, starts,    init,
                       labels,     objective, static_cast<unsigned char*>(scratch)};
-    sizes.narrow() ? launch_labeller<WarpTeam, true>(stream, batch, problem)
-                   : launch_labeller<BlockTeam<kWideThreads>, false>(stream, batch, problem);
+    switch (sizes.shape()) {
+        case Shape::small:
+            return launch_labeller<BlockTeam<kSmallThreads>, Shape::small>(stream, batch, problem);
+        case Shape::narrow:
+            return launch_labeller<WarpTeam, Shape::narrow>(stream, batch, problem);
+        case Shape::wide:
+            return launch_labeller<BlockTeam<kWideThreads>, Shape::wide>(stream, batch, problem);
+    }
 }
 
 std::int64_t labels_scratch_bytes(const Partitions& partitions, std::int64_t starts) {

@@ -55,9 +55,17 @@ COMIX_HD int prepare_cut(Team& team, const SolverProblem& problem, const CutSpac
     const auto final_rho = [&](int i, double penalty) {
         return 2 * problem.gamma * penalty + problem.gamma * state.avoid[row + i];
     };
+    if (!official && problem.sizes.matrix)
+        team.phase([&](int thread) {
+            for (int i = thread; i < n; i += team.size())
+                cut.masked[i] = others_share(problem, state, o, i);
+        });
     team.phase([&](int thread) {
         for (int i = thread; i < n; i += team.size()) {
-            const double reach = reach_of(problem, state, o, i);
+            const double reach =
+                official || !problem.sizes.matrix
+                    ? reach_of(problem, state, o, i)
+                    : multiply(problem, state, i, [&](int j) { return cut.masked[j]; });
             if (official) {
                 cut.masked[i] = reach > problem.tau ? others_share(problem, state, o, i) : 0.0;
             } else {
@@ -106,13 +114,13 @@ COMIX_HD int prepare_cut(Team& team, const SolverProblem& problem, const CutSpac
     return team.uniform(cut.counts[kSoftLabels]);
 }
 
-template <bool kNarrow, class Team>
+template <Shape kShape, class Team>
 COMIX_HD void relabel(Team& team, const SolverProblem& problem, const CutSpace& cut,
                       const StateSpace& state, int o, bool soft) {
     const int n = problem.sizes.inputs, blocks = problem.sizes.blocks();
     const std::int64_t row = std::int64_t{o} * n;
     const int count = prepare_cut(team, problem, cut, state, o, soft);
-    cut_labels<kNarrow>(team, problem.cut(), cut, count);
+    cut_labels<kShape>(team, problem.cut(), cut, count);
     team.phase([&](int thread) {
         for (int i = thread; i < n; i += team.size()) {
             state.total[i] -= state.halves[row + i];
@@ -169,8 +177,8 @@ COMIX_HD void copy_labels(Team& team, const SolverProblem& problem, const Pair* 
 }  // namespace detail
 
 // init [m, gh, gw] -> labels [m, gh, gw, 2] and their thresholded objective. compatibility [n, n]
-// where sizes.matrix. scratch: plan.scratch_bytes() bytes. kNarrow: sizes.narrow().
-template <bool kNarrow, class Team>
+// where sizes.matrix. scratch: plan.scratch_bytes() bytes. kShape: sizes.shape().
+template <Shape kShape, class Team>
 COMIX_HD void solve_labels(Team& team, const SolverProblem& problem, const double* compatibility,
                            const std::int64_t* init, const SpacePlan& plan, void* scratch,
                            std::int64_t* labels, double* objective) {
@@ -192,7 +200,7 @@ COMIX_HD void solve_labels(Team& team, const SolverProblem& problem, const doubl
         detail::plain_objective(problem, detail::add_up(team, problem, state, partial));
     for (int sweep = 0; sweep < problem.sweeps; ++sweep) {
         for (int o = 0; o < sizes.outputs; ++o)
-            detail::relabel<kNarrow>(team, problem, cut, state, o, sweep > 0);
+            detail::relabel<kShape>(team, problem, cut, state, o, sweep > 0);
         const auto sums = detail::add_up(team, problem, state, partial);
         const double value = detail::thresholded_objective(problem, sums);
         if (problem.select_best && (sweep == 0 || value < best)) {

@@ -39,8 +39,9 @@ COMIX_HD double multiply(const SolverProblem& problem, const StateSpace& state, 
     if (!problem.sizes.matrix) return x(i);
     double sum = 0;
     for (int j = 0; j < n; ++j) {
-        const double value = x(j);
-        if (value != 0.0) sum += state.columns[std::int64_t{j} * n + i] * value;
+        // Without a branch, so that the next columns are on their way; 0 adds nothing to a sum.
+        const double value = x(j), product = state.columns[std::int64_t{j} * n + i] * value;
+        sum += value != 0.0 ? product : 0.0;
     }
     return sum;
 }
@@ -156,17 +157,28 @@ COMIX_HD inline double thresholded_objective(const SolverProblem& problem, const
     return labels_cost(problem, sums) + problem.gamma * sums.diversity;
 }
 
-// Lists the inputs in each output, ascending.
+// Lists the inputs in each output, output by output.
 template <class Team>
 COMIX_HD void list_present(Team& team, const SolverProblem& problem, const StateSpace& state) {
-    const int n = problem.sizes.inputs;
+    const int n = problem.sizes.inputs, m = problem.sizes.outputs;
     team.phase([&](int thread) {
-        for (int o = thread; o < problem.sizes.outputs; o += team.size()) {
-            const std::int64_t row = std::int64_t{o} * n;
+        for (int o = thread; o < m; o += team.size()) {
             std::int32_t count = 0;
-            for (int i = 0; i < n; ++i)
-                if (state.halves[row + i] > 0) state.present[row + count++] = i;
+            for (int i = 0; i < n; ++i) count += state.halves[std::int64_t{o} * n + i] > 0;
             state.count[o] = count;
+        }
+    });
+    team.phase([&](int thread) {
+        for (int o = thread; o < m; o += team.size()) {
+            std::int32_t next = 0;
+            for (int before = 0; before < o; ++before) next += state.count[before];
+            for (int i = 0; i < n; ++i) {
+                const std::int32_t place = o * n + i;  // below 2^28
+                if (state.halves[place] <= 0) continue;
+                state.present[next] = i;
+                state.place[next++] = place;
+            }
+            if (o + 1 == m) state.change[1] = next;
         }
     });
 }

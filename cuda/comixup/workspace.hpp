@@ -28,13 +28,20 @@ COMIX_HD inline int second_of(Pair pair) {
 
 constexpr int kMostSoft = 3;  // soft labels of one output
 
+// How a grid is cut: at most four blocks a side, or one side at most four, or anything.
+enum class Shape { small, narrow, wide };
+
 struct SolverSizes {
     int inputs, outputs, height, width;
     bool matrix;  // a compatibility other than the identity
 
     COMIX_HD int blocks() const { return height * width; }
     COMIX_HD int labels() const { return inputs + kMostSoft; }
-    COMIX_HD bool narrow() const { return gridcut::Strip::fits(height, width); }
+    COMIX_HD Shape shape() const {
+        constexpr int kMost = gridcut::kStripWidth;
+        if (height <= kMost && width <= kMost) return Shape::small;
+        return gridcut::Strip::fits(height, width) ? Shape::narrow : Shape::wide;
+    }
     COMIX_HD int strip_sites() const {
         return gridcut::kStripWidth * (height < width ? width : height);
     }
@@ -63,19 +70,30 @@ class Pieces {
 
 }  // namespace detail
 
+// A labelling of the blocks seen so far: its cost, and which blocks take the label (one bit each).
+struct Way {
+    std::int32_t energy;
+    std::uint32_t taken;
+};
+// What a block costs that takes the label, joint costs with the ones above and to the left.
+struct alignas(16) SiteCost {
+    std::int32_t alone, above, left, unused;
+};
+constexpr int kSmallStates = 16;  // choices of four blocks; also the most blocks of a small grid
+
 // Slots of CutSpace::counts.
 enum Count { kSoftLabels, kTriedLabels, kEnergy, kFound };
 
 // Of one cut.
 struct CutSpace {
-    double* rho;               // [n] the penalty of each input
-    double* masked;            // [n] shares where the reach is over the threshold (hard_official)
-    double* least;             // [blocks] cheapest label
-    Pair* label;               // [L] inputs of each label, the soft ones last
-    int* alive;                // [L] whether the label can win somewhere
-    int* tried;                // [L] the labels to try
-    int* counts;               // [4] see Count
-    std::int32_t* unary;       // [blocks, L | 1]
+    double* rho;          // [n] the penalty of each input
+    double* masked;       // [n] shares of the other outputs; hard_official: where the reach is over
+    double* least;        // [blocks] cheapest label
+    Pair* label;          // [L] inputs of each label, the soft ones last
+    int* alive;           // [L] whether the label can win somewhere
+    int* tried;           // [L] the labels to try
+    int* counts;          // [4] see Count
+    std::int32_t* unary;  // [blocks, L | 1]
     std::int32_t* current;     // [blocks] unary cost of the label
     Pair* now;                 // [blocks] the labels of the cut
     std::int32_t* base;        // [strip sites] what a site and its edges cost now, negative
@@ -84,13 +102,21 @@ struct CutSpace {
     std::int32_t* energy;      // [L] of the best moves, on narrow grids
     int* state;                // [L]
     std::uint16_t* decisions;  // [strip sites, L]
+    double* whole;             // [L, blocks] costs of the labels, on small grids
+    SiteCost* site_cost;       // [L, 16], on small grids
+    Way* ways;                 // [2, L, 16], on small grids
+    std::int32_t* towards;     // [L, 16] edge cost between a label and a block's, on small grids
     void* flow;                // on wide grids
 
     COMIX_HD static CutSpace at(void* memory, const SolverSizes& sizes, std::int64_t* bytes) {
         detail::Pieces pieces(memory);
         const std::int64_t n = sizes.inputs, blocks = sizes.blocks(), labels = sizes.labels();
-        const bool narrow = sizes.narrow();
+        const bool narrow = sizes.shape() != Shape::wide;
+        const std::int64_t small = sizes.shape() == Shape::small ? labels * kSmallStates : 0;
         CutSpace space{};
+        space.site_cost = pieces.take<SiteCost>(small);
+        space.ways = pieces.take<Way>(2 * small);
+        space.whole = pieces.take<double>(small > 0 ? labels * blocks : 0);
         space.rho = pieces.take<double>(n);
         space.masked = pieces.take<double>(n);
         space.least = pieces.take<double>(blocks);
@@ -106,6 +132,7 @@ struct CutSpace {
         const std::int64_t strip = narrow ? sizes.strip_sites() : 0;
         for (auto* piece : {&space.base, &space.along, &space.across})
             *piece = pieces.take<std::int32_t>(strip);
+        space.towards = pieces.take<std::int32_t>(small);
         space.energy = pieces.take<std::int32_t>(labels);
         space.state = pieces.take<int>(labels);
         space.decisions = pieces.take<std::uint16_t>(strip * labels);
@@ -118,17 +145,17 @@ struct CutSpace {
 struct StateSpace {
     double* columns;         // [n, n] the compatibility transposed, when there is a matrix
     double* reach;           // [m, n] A times the shares of the other outputs, for the descent
-    double* gain;            // [size] of the team
     Pair* labels;            // [m, blocks]
     Pair* best;              // [m, blocks]
     std::int32_t* halves;    // [m, n] half blocks of each input in each output
     std::int32_t* total;     // [n] of all outputs
     std::int32_t* avoid;     // [m, n] 1 for inputs to avoid since the duplicate resolution
-    std::int32_t* present;   // [m, n] inputs in each output, ascending
-    std::int32_t* count;     // [m] how many
+    std::int32_t* present;   // the inputs in output 0, ascending, then those in output 1, ...
+    std::int32_t* place;     // [m, n] of each of these, o * n + i
+    std::int32_t* count;     // [m] how many of each output
     std::int32_t* overused;  // [n] some output pays for showing the input
     std::int32_t* choice;    // [size] of the team
-    std::int32_t* change;    // [4] the descent's change to make
+    std::int32_t* change;    // [4] the descent's change to make; how many `present` there are
 
     COMIX_HD static StateSpace at(void* memory, const SolverSizes& sizes, int threads,
                                   std::int64_t* bytes) {
@@ -137,13 +164,13 @@ struct StateSpace {
         StateSpace space{};
         space.columns = pieces.take<double>(sizes.matrix ? n * n : 0);
         space.reach = pieces.take<double>(m * n);
-        space.gain = pieces.take<double>(threads);
         space.labels = pieces.take<Pair>(m * blocks);
         space.best = pieces.take<Pair>(m * blocks);
         space.halves = pieces.take<std::int32_t>(m * n);
         space.total = pieces.take<std::int32_t>(n);
         space.avoid = pieces.take<std::int32_t>(m * n);
         space.present = pieces.take<std::int32_t>(m * n);
+        space.place = pieces.take<std::int32_t>(m * n);
         space.count = pieces.take<std::int32_t>(m);
         space.overused = pieces.take<std::int32_t>(n);
         space.choice = pieces.take<std::int32_t>(threads);

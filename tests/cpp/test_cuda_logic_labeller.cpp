@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 #include <random>
+#include <type_traits>
 #include <vector>
 
 #include "base/index.hpp"
@@ -75,10 +76,19 @@ struct Case {
              std::vector<std::int64_t>& labels, double* result) const {
         const auto plan = kernels::SpacePlan::of(problem().sizes, team.size(), most);
         const auto own = problem();
-        own.sizes.narrow() ? kernels::solve_labels<true>(team, own, matrix(), init.data(), plan,
-                                                         scratch.data(), labels.data(), result)
-                           : kernels::solve_labels<false>(team, own, matrix(), init.data(), plan,
+        const auto solve = [&](auto shape) {
+            kernels::solve_labels<decltype(shape)::value>(team, own, matrix(), init.data(), plan,
                                                           scratch.data(), labels.data(), result);
+        };
+        using kernels::Shape;
+        switch (own.sizes.shape()) {
+            case Shape::small:
+                return solve(std::integral_constant<Shape, Shape::small>{});
+            case Shape::narrow:
+                return solve(std::integral_constant<Shape, Shape::narrow>{});
+            case Shape::wide:
+                return solve(std::integral_constant<Shape, Shape::wide>{});
+        }
     }
     std::vector<double> scratch(int threads, std::int64_t most) const {
         const auto plan = kernels::SpacePlan::of(problem().sizes, threads, most);
@@ -163,6 +173,55 @@ TEST_CASE("labeller: the answer depends neither on the team nor on where its mem
             }
         }
     }
+}
+
+TEST_CASE("labeller: both ways to the best move of a small grid give the same labels") {
+    std::mt19937 random(726);
+    for (int trial = 0; trial < 200; ++trial) {
+        const int n = 1 + static_cast<int>(random() % 12),
+                  soft = n > 2 ? static_cast<int>(random() % 4) : 0;
+        const int h = 1 + static_cast<int>(random() % 4), w = 1 + static_cast<int>(random() % 4);
+        Case c(random, n, n, h, w, false);
+        if (trial % 4 == 0)  // ties
+            for (auto& cost : c.cost) cost = -static_cast<double>(random() % 4) / 16;
+        c.settings.beta = trial % 9 == 0 ? -0.3 : 0.05 * static_cast<double>(1 + random() % 10);
+        const auto problem = c.problem().cut();
+        std::int64_t bytes = 0;
+        kernels::CutSpace::at(nullptr, problem.sizes, &bytes);
+        std::vector<std::vector<kernels::Pair>> found;
+        for (const bool small : {true, false}) {
+            std::vector<double> memory(at(bytes / 8), 1e300);
+            const auto space = kernels::CutSpace::at(memory.data(), problem.sizes, nullptr);
+            for (int i = 0; i < n; ++i) {
+                space.label[i] = kernels::pair_of(i, i);
+                space.rho[i] = 0.01 * (i % 3);
+            }
+            for (int k = 0; k < soft; ++k)
+                space.label[n + k] = kernels::pair_of(k == 2 ? 1 : 0, k == 0 ? 1 : 2);
+            HostTeam team(32, Order::shuffled, static_cast<unsigned>(trial + 1));
+            kernels::detail::start_cheapest<kernels::Shape::small>(team, problem, space, n + soft);
+            kernels::detail::price<kernels::Shape::small>(team, problem, space, n + soft);
+            small ? kernels::detail::small_moves(team, problem, space, n + soft)
+                  : kernels::detail::narrow_moves(team, problem, space, n + soft);
+            found.emplace_back(space.now, space.now + h * w);
+        }
+        CHECK(found[0] == found[1]);
+    }
+}
+
+TEST_CASE("labeller: the threads of two warps do not race") {
+    std::mt19937 random(727);
+    Case c(random, 5, 4, 4, 4, true);
+    c.settings.sweeps = 2;
+    HostTeam team(64);
+    const auto expected = c.solve(team);
+    std::vector<std::int64_t> labels(expected.size(), -1);
+    auto scratch = c.scratch(64, kShared);
+    double result = 0;
+    const auto plan = kernels::SpacePlan::of(c.problem().sizes, 64, kShared);
+    SpmdTeam::run(64, kernels::labeller_shared(64, plan).total(),
+                  [&](SpmdTeam& threads) { c.run(threads, kShared, scratch, labels, &result); });
+    CHECK(labels == expected);
 }
 
 TEST_CASE("labeller: threads do not race") {

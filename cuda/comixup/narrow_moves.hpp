@@ -1,0 +1,237 @@
+// Co-Mixup's moves on grids with a side of at most four: every label's best move, found exactly and
+// at once, and of them the best, until none gains. (The CPU tries the labels in turn and makes
+// every move that gains: the answers differ, neither is the better one in the mean.)
+//
+//   narrow_moves  a thread per label (gridcut/strip_move.hpp)
+//   small_moves   grids of at most 4 x 4 blocks: sixteen threads per label
+// Both give the same labels. Source: as label_cut.hpp.
+#pragma once
+
+#include "cuda/comixup/cut_costs.hpp"
+
+namespace comix::cuda::comixup {
+
+namespace detail {
+
+// What one label's move costs, row by row of the strip.
+class MoveRows {
+  public:
+    COMIX_HD MoveRows(const CutProblem& problem, const CutSpace& space, int a)
+        : space_(space),
+          strip_(gridcut::Strip::of(problem.sizes.height, problem.sizes.width)),
+          edge_(EdgeCost::of(problem)),
+          label_(space.label[a]),
+          unary_(space.unary + a),
+          stride_(problem.sizes.labels() | 1) {
+        read(0, here_);
+        for (int c = 0; c < gridcut::kStripWidth; ++c) above_[c] = 0;
+    }
+
+    // Called for rows in ascending order.
+    COMIX_HD void operator()(int r, gridcut::StripRow<std::int32_t>& costs) {
+        std::int32_t below[gridcut::kStripWidth];
+        read(r + 1, below);
+#if defined(__CUDACC__)
+#pragma unroll
+#endif
+        for (int c = 0; c < gridcut::kStripWidth; ++c) {
+            const int k = gridcut::kStripWidth * r + c;
+            const bool inside = c < strip_.columns;
+            const std::int32_t left = c > 0 ? here_[c > 0 ? c - 1 : 0] : 0;
+            const std::int32_t right = c < 3 ? here_[c < 3 ? c + 1 : 3] : 0;
+            costs.alone[c] = costs.above[c] = costs.left[c] = 0;
+            if (inside) {
+                costs.alone[c] = unary_[strip_.site(r, c) * stride_] + space_.base[k] + above_[c] +
+                                 below[c] + left + right;
+                if (r > 0) costs.above[c] = space_.along[k] - here_[c] - above_[c];
+                if (c > 0) costs.left[c] = space_.across[k] - here_[c] - left;
+            }
+        }
+        for (int c = 0; c < gridcut::kStripWidth; ++c) {
+            above_[c] = here_[c];
+            here_[c] = below[c];
+        }
+    }
+
+  private:
+    // What edges to the labels of a row cost from this one; 0 outside.
+    COMIX_HD void read(int r, std::int32_t (&costs)[gridcut::kStripWidth]) const {
+#if defined(__CUDACC__)
+#pragma unroll
+#endif
+        for (int c = 0; c < gridcut::kStripWidth; ++c)
+            costs[c] = r < strip_.rows && c < strip_.columns
+                           ? edge_(label_, space_.now[strip_.site(r, c)])
+                           : 0;
+    }
+
+    const CutSpace& space_;
+    gridcut::Strip strip_;
+    EdgeCost edge_;
+    Pair label_;
+    const std::int32_t* unary_;
+    int stride_;
+    std::int32_t above_[gridcut::kStripWidth], here_[gridcut::kStripWidth];
+};
+
+COMIX_HD inline int most_rounds(int labels) {
+    return 4 * labels + 64;  // some labels + 2 in practice
+}
+
+// What cell k of the strip and its edges cost as the labels are.
+COMIX_HD inline void price_edges(const CutSpace& space, const gridcut::Strip& strip,
+                                 const EdgeCost& edge, int k) {
+    const int r = k / gridcut::kStripWidth, c = k % gridcut::kStripWidth;
+    if (c >= strip.columns) return;
+    const int p = strip.site(r, c);
+    const auto beside = [&](int other_r, int other_c) {
+        const bool inside =
+            other_r >= 0 && other_r < strip.rows && other_c >= 0 && other_c < strip.columns;
+        return inside ? edge(space.now[p], space.now[strip.site(other_r, other_c)]) : 0;
+    };
+    space.along[k] = beside(r - 1, c);
+    space.across[k] = beside(r, c - 1);
+    space.base[k] =
+        -space.current[p] - space.along[k] - space.across[k] - beside(r + 1, c) - beside(r, c + 1);
+}
+
+// Makes the best of all labels' moves until none gains, a thread per label.
+template <class Team>
+COMIX_HD void narrow_moves(Team& team, const CutProblem& problem, const CutSpace& space,
+                           int labels) {
+    const gridcut::Strip strip = gridcut::Strip::of(problem.sizes.height, problem.sizes.width);
+    const int cells = gridcut::kStripWidth * strip.rows, most = problem.sizes.labels();
+    const EdgeCost edge = EdgeCost::of(problem);
+    for (int round = 0; round < most_rounds(labels); ++round) {
+        team.phase([&](int thread) {
+            for (int k = thread; k < cells; k += team.size()) price_edges(space, strip, edge, k);
+        });
+        team.phase([&](int thread) {
+            for (int a = thread; a < labels; a += team.size()) {
+                MoveRows rows(problem, space, a);
+                const auto minimum =
+                    gridcut::solve_strip<std::int32_t>(strip.rows, rows, space.decisions + a, most);
+                space.energy[a] = minimum.energy;
+                space.state[a] = minimum.state;
+            }
+        });
+        team.phase([&](int thread) {
+            if (thread > 0) return;
+            int best = 0;
+            for (int a = 1; a < labels; ++a)
+                if (space.energy[a] < space.energy[best]) best = a;
+            space.counts[kFound] = space.energy[best] < 0;
+            if (space.energy[best] >= 0) return;
+            const int stride = problem.sizes.labels() | 1;
+            const auto take = [&](int r, int c) {
+                if (c >= strip.columns) return;
+                const int p = strip.site(r, c);
+                space.now[p] = space.label[best];
+                space.current[p] = space.unary[p * stride + best];
+            };
+            gridcut::walk_strip_back(strip.rows, space.state[best], space.decisions + best, most,
+                                     take);
+        });
+        if (!team.uniform(space.counts[kFound])) return;
+    }
+}
+
+// The same on grids of at most 4 x 4 blocks, with the same answers, sixteen threads per label: one
+// for each choice of the last four blocks. A step is two reads, a minimum and a write, and the way
+// taken travels with its cost, so nothing is walked back.
+template <class Team>
+COMIX_HD void small_moves(Team& team, const CutProblem& problem, const CutSpace& space,
+                          int labels) {
+    constexpr int kWidth = gridcut::kStripWidth, kStates = kSmallStates;
+    const gridcut::Strip strip = gridcut::Strip::of(problem.sizes.height, problem.sizes.width);
+    const int units = kStates * labels, stride = problem.sizes.labels() | 1;
+    const EdgeCost edge = EdgeCost::of(problem);
+    const auto each = [&](int thread, const auto& body) {  // of a label's states, or of its cells
+#if defined(__CUDACC__)
+#pragma unroll 1
+#endif
+        for (int unit = thread; unit < units; unit += team.size())
+            body(unit, unit / kStates, unit % kStates);
+    };
+    for (int round = 0; round < most_rounds(labels); ++round) {
+        team.phase([&](int thread) {
+            for (int k = thread; k < kWidth * strip.rows; k += team.size())
+                price_edges(space, strip, edge, k);
+            each(thread, [&](int unit, int a, int k) {
+                const int r = k / kWidth, c = k % kWidth;
+                if (r < strip.rows && c < strip.columns)
+                    space.towards[unit] = edge(space.label[a], space.now[strip.site(r, c)]);
+            });
+        });
+        team.warp_phase([&](int thread) {
+            each(thread, [&](int unit, int a, int k) {
+                space.ways[unit] = {0, 0};
+                const int r = k / kWidth, c = k % kWidth;
+                if (r >= strip.rows || c >= strip.columns) return;
+                const std::int32_t* const here = space.towards + unit;
+                const std::int32_t above = r > 0 ? here[-kWidth] : 0, left = c > 0 ? here[-1] : 0;
+                const std::int32_t below = r + 1 < strip.rows ? here[kWidth] : 0;
+                const std::int32_t right = c + 1 < strip.columns ? here[1] : 0;
+                const std::int32_t own = space.unary[strip.site(r, c) * stride + a];
+                space.site_cost[unit] = {own + space.base[k] + above + below + left + right,
+                                         r > 0 ? space.along[k] - *here - above : 0,
+                                         c > 0 ? space.across[k] - *here - left : 0, 0};
+            });
+        });
+        Way *before = space.ways, *after = before + units;
+        for (int r = 0; r < strip.rows; ++r) {
+            for (int c = 0; c < strip.columns; ++c) {
+                const int k = kWidth * r + c,
+                          bit = kStates / 2 >> c;  // column 0 is the highest bit
+                team.warp_phase([&](int thread) {
+                    each(thread, [&](int unit, int a, int state) {
+                        const SiteCost cost = space.site_cost[kStates * a + k];
+                        const Way kept = before[unit & ~bit], taken = before[unit | bit];
+                        const bool takes = state & bit, beside = c > 0 && state & (bit << 1);
+                        const std::int32_t other = taken.energy + (takes ? cost.above : 0);
+                        Way way = other < kept.energy ? Way{other, taken.taken} : kept;
+                        if (takes) {
+                            way.energy += cost.alone + (beside ? cost.left : 0);
+                            way.taken |= 1U << k;
+                        }
+                        after[unit] = way;
+                    });
+                });
+                Way* const swapped = before;
+                before = after;
+                after = swapped;
+            }
+        }
+        team.phase([&](int thread) {
+            each(thread,
+                 [&](int, int a, int state) {  // by a thread of the warp that found the ways
+                     if (state > 0) return;
+                     const Way* const last = before + kStates * a;
+                     int best = 0;
+                     for (int s = 1; s < kStates; ++s)
+                         if (last[s].energy < last[best].energy) best = s;
+                     space.energy[a] = last[best].energy;
+                     space.state[a] = static_cast<int>(last[best].taken);
+                 });
+        });
+        team.phase([&](int thread) {
+            if (thread >= kStates) return;
+            int best = 0;
+            for (int a = 1; a < labels; ++a)
+                if (space.energy[a] < space.energy[best]) best = a;
+            const bool found = space.energy[best] < 0;
+            if (thread == 0) space.counts[kFound] = found;
+            for (int k = thread; k < kStates; k += team.size()) {
+                if (!found || !(space.state[best] >> k & 1)) continue;
+                const int p = strip.site(k / kWidth, k % kWidth);
+                space.now[p] = space.label[best];
+                space.current[p] = space.unary[p * stride + best];
+            }
+        });
+        if (!team.uniform(space.counts[kFound])) return;
+    }
+}
+
+}  // namespace detail
+
+}  // namespace comix::cuda::comixup
