@@ -38,21 +38,23 @@ class Job:
 
 
 def comixup_job(count: int, size: int, seed: int) -> Job:
-    """Set up random Co-Mixup labels in partitions of 20: a third of the blocks shared by two inputs."""
+    """Set up random Co-Mixup labels in partitions of 20 or 16: a third of the blocks shared by two inputs."""
     images = problems.images(count, size, seed)
     rng = problems.generator(seed + 1)
-    labels = torch.randint(20, (count // 20, 20, 4, 4, 2), generator=rng)
+    n = 16 if count % 20 else 20
+    labels = torch.randint(n, (count // n, n, 4, 4, 2), generator=rng)
     whole = torch.rand(labels.shape[:-1], generator=rng) < 0.67
     labels[..., 1] = torch.where(whole, labels[..., 0], labels[..., 1])
-    masks = F.one_hot(labels, 20).float().mean(-2)  # [P, 20, 4, 4, 20]
+    masks = F.one_hot(labels, n).float().mean(-2)  # [P, n, 4, 4, n]
     dense = partial(dense_comixup, masks, images)
     return Job(images, comix.MixPlan.from_labels(labels), dense, torch.arange(count).flip(0))
 
 
 def dense_comixup(masks: Tensor, images: Tensor) -> Tensor:
-    """Mix partitions of 20 the published way: masks [P, 20, g, g, 20]."""
-    targets = torch.eye(20)
-    parts = zip(masks, images.split(20), strict=True)
+    """Mix partitions of n the published way: masks [P, n, g, g, n]."""
+    n = masks.shape[1]
+    targets = torch.eye(n)
+    parts = zip(masks, images.split(n), strict=True)
     return torch.cat([official.comixup_mix(mask, part, targets)[0] for mask, part in parts])
 
 
@@ -85,7 +87,7 @@ def compare(jobs: list[Job]) -> dict[str, float]:
 
 def cases(options: Options) -> Iterator[Case]:
     """Yield CIFAR-sized batches, and ImageNet-sized ones in the full run."""
-    sizes = ((100, 32),) if options.quick else ((100, 32), (40, 224))
+    sizes = ((100, 32),) if options.quick else ((100, 32), (64, 224))
     kinds = (("Co-Mixup, 4x4 blocks", comixup_job), ("PuzzleMix, 8x8 blocks, transport", puzzlemix_job))
     for count, size in sizes:
         seeds = problems.seeds(options.seed, 3 if size < 100 else 1)
