@@ -190,3 +190,81 @@ OWN_ANSWERS = ("comixup_labels", "comixup_labels, two starts")
 
 def flat(result: Any) -> list[torch.Tensor]:
     return [result] if isinstance(result, torch.Tensor) else list(result)
+
+
+# --- many problems, odd sizes ---------------------------------------------------------------------------
+
+POTTS = 1 - torch.eye(3)
+ODD_SIZES = [(1, 1), (1, 7), (5, 1), (3, 5), (6, 7), (13, 17)]
+LAST_ITEMS = 7  # of a large batch: these are compared
+
+
+def shares(*shape: int) -> torch.Tensor:
+    values = rand(*shape)
+    return values / values.sum((-2, -1), keepdim=True)
+
+
+def large_batches(count: int) -> dict[str, tuple[Run, tuple[torch.Tensor, ...]]]:
+    """Calls with very many tiny problems."""
+    return {
+        "grid_cut": (
+            lambda u, p: comix.grid_cut(u, p, 0.3, 0.2, method="exact")[:2],
+            (rand(count, 1, 2, 3), POTTS),
+        ),
+        "grid_cut, swap": (
+            lambda u, p: comix.grid_cut(u, p, method="swap")[:2],
+            (rand(count, 1, 2, 3), POTTS),
+        ),
+        "grid_energy": (comix.grid_energy, (integers(3, count, 1, 2), rand(count, 1, 2, 3), POTTS)),
+        "transport_plan": (comix.transport_plan, (shares(count, 1, 3), integers(2, count, 1, 3).float())),
+        "transport_cost": (
+            comix.transport_cost,
+            (torch.arange(3).expand(count, 1, 3), shares(count, 1, 3), integers(2, count, 1, 3).float()),
+        ),
+        "comixup_objective": (
+            comix.comixup_objective,
+            (integers(2, count, 1, 1, 2, 2), rand(count, 2, 1, 2)),
+        ),
+        "comixup_labels": (
+            lambda c, i: comix.comixup_objective(comix.comixup_labels(c, init=i, sweeps=1), c),
+            (rand(count, 1, 1, 2), integers(1, count, 1, 1, 2)),
+        ),
+        "pool_saliency": (lambda s: comix.pool_saliency(s, (1, 2)), (rand(count, 2, 4),)),
+        "mix": (
+            lambda x, m, i: comix.MixPlan.from_mask(m, i).mix(x),
+            (rand(count, 1, 1, 2), integers(3, count, 1, 2) / 2, torch.arange(count).flip(0)),
+        ),
+    }
+
+
+def last_items(name: str, run: Run, tensors: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
+    """What the last items of a large batch have to be, from a batch of these alone."""
+    count = tensors[0].shape[0]
+    part = slice(count - LAST_ITEMS, count)
+    if name == "mix":  # partners come from the other end
+        images, mask, index = tensors
+        own, partner = images[part], images[index[part]]
+        return [own * mask[part, None] + partner * (1 - mask[part, None])]
+    return flat(run(*(t[part] if t.shape[:1] == (count,) else t for t in tensors)))
+
+
+def calls_of_size(size: tuple[int, int]) -> list[tuple[Run, tuple[torch.Tensor, ...]]]:
+    """Calls on grids of a size, and on images whose pixels do not fall into blocks evenly."""
+    count, labels = 3, 4
+    unary, apart = rand(count, *size, labels), (torch.arange(4.0)[:, None] - torch.arange(4.0)) ** 2
+    weights = rand(count, size[0] - 1, size[1]), rand(count, size[0], size[1] - 1)
+    # Convex on the grid of float32 numbers too: what is rounded there has no proof on wide grids.
+    convex = (torch.arange(4.0) - integers(13, count, *size, 1) / 4) ** 2
+    saliency, mask = shares(count, *size), integers(3, count, *size) / 2
+    images, index = rand(count, 5, 3 * size[0] + 1, 2 * size[1]), torch.tensor([2, 0, 1])
+    return [
+        (
+            lambda u, p, v, h: comix.grid_cut(u, p, v, h, method="swap")[:2],
+            (unary, 1 - torch.eye(4), *weights),
+        ),
+        (lambda u, p, v, h: comix.grid_cut(u, p, v, h, method="exact")[1:], (convex, apart, *weights)),
+        (lambda s, m: comix.transport_cost(comix.transport_plan(s, m), s, m), (saliency, mask)),
+        (lambda s, m: comix.transport_plan(s, m, method="greedy"), (saliency, mask)),
+        (lambda s: comix.pool_saliency(s, size), (rand(count, 3 * size[0] + 1, 2 * size[1]),)),
+        (lambda x, m, i: comix.MixPlan.from_mask(m, i).mix(x), (images, mask, index)),
+    ]

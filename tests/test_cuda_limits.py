@@ -14,7 +14,19 @@ import comix
 import pytest
 import torch
 from comix import _native as native
-from device_cases import CASES, OWN_ANSWERS, flat, integers, rand
+from device_cases import (
+    CASES,
+    LAST_ITEMS,
+    ODD_SIZES,
+    OWN_ANSWERS,
+    POTTS,
+    calls_of_size,
+    flat,
+    integers,
+    large_batches,
+    last_items,
+    rand,
+)
 from fake_cuda import devices_not_there
 from solvers import DEVICES
 
@@ -22,12 +34,7 @@ CUDA = DEVICES[1:]
 TWO = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
 SOURCES = Path(__file__).parents[1] / "cuda"
 MANY = 70_000  # beyond 65535, what the second and third dimension of a grid may have
-POTTS = 1 - torch.eye(3)
-
-
-def shares(*shape: int) -> torch.Tensor:
-    values = rand(*shape)
-    return values / values.sum((-2, -1), keepdim=True)
+LARGE = large_batches(MANY)
 
 
 # --- grids of blocks ----------------------------------------------------------------------------------
@@ -46,46 +53,14 @@ def test_kernels_are_launched_through_one_door() -> None:
     assert found == ["launch.cuh"]
 
 
-LARGE: dict[str, tuple[Callable[..., Any], tuple[torch.Tensor, ...]]] = {
-    "grid_cut": (
-        lambda u, p: comix.grid_cut(u, p, 0.3, 0.2, method="exact")[:2],
-        (rand(MANY, 1, 2, 3), POTTS),
-    ),
-    "grid_cut, swap": (lambda u, p: comix.grid_cut(u, p, method="swap")[:2], (rand(MANY, 1, 2, 3), POTTS)),
-    "grid_energy": (comix.grid_energy, (integers(3, MANY, 1, 2), rand(MANY, 1, 2, 3), POTTS)),
-    "transport_plan": (comix.transport_plan, (shares(MANY, 1, 3), integers(2, MANY, 1, 3).float())),
-    "transport_cost": (
-        comix.transport_cost,
-        (torch.arange(3).expand(MANY, 1, 3), shares(MANY, 1, 3), integers(2, MANY, 1, 3).float()),
-    ),
-    "comixup_objective": (comix.comixup_objective, (integers(2, MANY, 1, 1, 2, 2), rand(MANY, 2, 1, 2))),
-    "comixup_labels": (
-        lambda c, i: comix.comixup_objective(comix.comixup_labels(c, init=i, sweeps=1), c),
-        (rand(MANY, 1, 1, 2), integers(1, MANY, 1, 1, 2)),
-    ),
-    "pool_saliency": (lambda s: comix.pool_saliency(s, (1, 2)), (rand(MANY, 2, 4),)),
-    "mix": (
-        lambda x, m, i: comix.MixPlan.from_mask(m, i).mix(x),
-        (rand(MANY, 1, 1, 2), integers(3, MANY, 1, 2) / 2, torch.arange(MANY).flip(0)),
-    ),
-}
-
-
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", LARGE)
 def test_a_very_large_batch_is_its_items(name: str, device: str) -> None:
     run, tensors = LARGE[name]
     large = flat(run(*(t.to(device) for t in tensors)))
-    part = slice(MANY - 7, MANY)
-    if name == "mix":  # partners come from the other end
-        images, mask, index = tensors
-        own, partner = images[part], images[index[part]]
-        expected = [own * mask[part, None] + partner * (1 - mask[part, None])]
-    else:
-        expected = flat(run(*(t[part] if t.shape[:1] == (MANY,) else t for t in tensors)))
-    for ours, theirs in zip(large, expected, strict=True):
+    for ours, theirs in zip(large, last_items(name, run, tensors), strict=True):
         assert ours.shape[0] == MANY
-        torch.testing.assert_close(ours[part].cpu(), theirs, rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(ours[-LAST_ITEMS:].cpu(), theirs, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("device", CUDA)
@@ -103,35 +78,15 @@ def test_more_than_2_31_elements(device: str) -> None:
 
 # --- sizes --------------------------------------------------------------------------------------------
 
-ODD = [(1, 1), (1, 7), (5, 1), (3, 5), (6, 7), (13, 17)]
-
 
 @pytest.mark.parametrize("device", CUDA)
-@pytest.mark.parametrize("size", ODD, ids=str)
+@pytest.mark.parametrize("size", ODD_SIZES, ids=str)
 def test_odd_sizes_give_the_cpus_results(size: tuple[int, int], device: str) -> None:
-    count, labels = 3, 4
-    unary, apart = rand(count, *size, labels), (torch.arange(4.0)[:, None] - torch.arange(4.0)) ** 2
-    weights = rand(count, size[0] - 1, size[1]), rand(count, size[0], size[1] - 1)
-    # Convex on the grid of float32 numbers too: what is rounded there has no proof on wide grids.
-    convex = (torch.arange(4.0) - integers(13, count, *size, 1) / 4) ** 2
-    saliency, mask = shares(count, *size), integers(3, count, *size) / 2
-    images, index = rand(count, 5, 3 * size[0] + 1, 2 * size[1]), torch.tensor([2, 0, 1])
-    cost, init = rand(2, 3, *size), integers(3, 2, 3, *size)
-    jobs: list[tuple[Callable[..., Any], tuple[torch.Tensor, ...]]] = [
-        (
-            lambda u, p, v, h: comix.grid_cut(u, p, v, h, method="swap")[:2],
-            (unary, 1 - torch.eye(4), *weights),
-        ),
-        (lambda u, p, v, h: comix.grid_cut(u, p, v, h, method="exact")[1:], (convex, apart, *weights)),
-        (lambda s, m: comix.transport_cost(comix.transport_plan(s, m), s, m), (saliency, mask)),
-        (lambda s, m: comix.transport_plan(s, m, method="greedy"), (saliency, mask)),
-        (lambda s: comix.pool_saliency(s, size), (rand(count, 3 * size[0] + 1, 2 * size[1]),)),
-        (lambda x, m, i: comix.MixPlan.from_mask(m, i).mix(x), (images, mask, index)),
-    ]
-    for run, tensors in jobs:
+    for run, tensors in calls_of_size(size):
         got = flat(run(*(t.to(device) for t in tensors)))
         for ours, theirs in zip(got, flat(run(*tensors)), strict=True):
             torch.testing.assert_close(ours.cpu(), theirs, rtol=1e-6, atol=1e-7)
+    cost, init = rand(2, 3, *size), integers(3, 2, 3, *size)
     found = comix.comixup_labels(cost.to(device), init=init.to(device)).cpu()
     assert bool(((found >= 0) & (found < 3)).all())
 
