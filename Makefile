@@ -67,12 +67,12 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.[ch]pp' 'tests/cpp/*.[ch]pp' 'cuda/*.[ch]pp' 'cuda/*.cu' 'cuda/*.cuh')
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.[ch]pp' 'tests/*.[ch]pp' 'tests/*.h' 'cuda/*.[ch]pp' 'cuda/*.cu' 'cuda/*.cuh')
 
 format: $(VENV)/.lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.[ch]pp' 'tests/cpp/*.[ch]pp' 'cuda/*.[ch]pp' 'cuda/*.cu' 'cuda/*.cuh')
+	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.[ch]pp' 'tests/*.[ch]pp' 'tests/*.h' 'cuda/*.[ch]pp' 'cuda/*.cu' 'cuda/*.cuh')
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -E -W --keep-going -q -b html docs build/docs

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from emulated import emulated_cuda, emulated_module
 from fake_cuda import fake_cuda
 
 try:
@@ -15,7 +16,7 @@ try:
 except ModuleNotFoundError:
     settings = None  # type: ignore[assignment,misc]
 
-__all__ = ["fake_cuda"]
+__all__ = ["emulated_cuda", "emulated_module", "fake_cuda"]
 
 if settings is not None:
     settings.register_profile("ci", derandomize=True)

@@ -212,7 +212,7 @@ def source_files() -> Iterator[tuple[Path, int]]:
         ("python", {".py", ".pyi"}, 300),
         ("benchmarks", {".py"}, 300),
         ("examples", {".py"}, 150),
-        ("tests", {".py", ".cpp"}, 500),
+        ("tests", {".py"} | NATIVE_SUFFIXES, 500),
     ):
         for file in sorted((ROOT / folder).rglob("*")):
             if file.suffix in suffixes and "__pycache__" not in file.parts:
