@@ -11,7 +11,8 @@
 //   and whatever the general move promises. Of several minima, any.
 // Numbers: 32-bit integers, or doubles that hold integers, when more bits count. The sum of all
 //   magnitudes must fit 30 (52) bits.
-// Cost: per site some 60 instructions (90 for doubles) and, where the choice is open, 30 to 400 more
+// Cost: per site some 60 instructions (90 for doubles) and, where the choice is open, 30 to 400
+// more
 //   in a strip.
 #pragma once
 
