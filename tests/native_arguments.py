@@ -224,6 +224,10 @@ def salient_spots_arguments() -> dict[str, Any]:
     return {"saliency": saliency, "window_height": 3, "window_width": 2, "threads": 2, "spots": spots}
 
 
+def comixup_prior_arguments() -> dict[str, Any]:
+    return {"amounts": RNG.random((P, 4)), "weight": 0.5, "prior": np.zeros((P, 4))}
+
+
 CALLS: dict[str, Callable[[], dict[str, Any]]] = {
     "grid_cut": grid_cut_arguments,
     "grid_energy": grid_energy_arguments,
@@ -244,6 +248,7 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
     "puzzlemix_plan": puzzlemix_plan_arguments,
     "salient_spots": salient_spots_arguments,
     "comixup_plan": comixup_plan_arguments,
+    "comixup_prior": comixup_prior_arguments,
     "comixup_labels": comixup_labels_arguments,
     "comixup_objective": comixup_objective_arguments,
 }
@@ -267,6 +272,7 @@ OUTPUTS = {
     "puzzlemix_plan": ["source", "block", "weight"],
     "salient_spots": ["spots"],
     "comixup_plan": ["source", "block", "weight"],
+    "comixup_prior": ["prior"],
     "comixup_labels": ["labels"],
     "comixup_objective": ["objective"],
 }

@@ -7,6 +7,7 @@
 #include "bindings/methods.hpp"
 #include "bindings/register.hpp"
 #include "comixup/batch.hpp"
+#include "comixup/prior.hpp"
 #include "comixup/spot.hpp"
 
 namespace comix::bindings {
@@ -124,6 +125,16 @@ void comixup_objective(const Array<std::int64_t>& labels, const Array<double>& c
         out[p] = comixup::objective(partitions[p], settings, labels_view.data + p * cells * 2);
 }
 
+// Amounts [P, n] of every partition.
+void comixup_prior(const Array<double>& amounts, double weight, Array<double> prior) {
+    const auto amounts_view = view<double, 2>(amounts, "amounts");
+    const auto out = output<double, 2>(prior, "prior");
+    require_shape<2>(out.shape, amounts_view.shape, "prior");
+    const auto [count, n] = amounts_view.shape;
+    for (std::int64_t p = 0; p < count; ++p)
+        comixup::prior(amounts_view.data + p * n, n, weight, out.data + p * n);
+}
+
 template <class T>
 void salient_spots(const Array<T>& saliency, std::int64_t window_height, std::int64_t window_width,
                    int threads, Array<std::int64_t> spots) {
@@ -162,6 +173,8 @@ void register_comixup(py::module_& module) {
     using py::arg;
     define<float>(module);
     define<double>(module);
+    module.def("comixup_prior", &comixup_prior, arg("amounts").noconvert(), arg("weight"),
+               arg("prior").noconvert());
     module.def("comixup_labels", &comixup_labels, arg("cost").noconvert(),
                arg("compatibility").noconvert(), arg("init").noconvert(), arg("beta"), arg("gamma"),
                arg("tau"), arg("sweeps"), arg("threshold"), arg("resolve_duplicates"),

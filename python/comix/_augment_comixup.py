@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from comix import _checks as checks
 from comix import _native as native
 from comix._mix_kernel import as_tensors, new_entries
-from comix._mixers import Mixer, check_generator, draw_dirichlet
+from comix._mixers import Mixer, check_generator, draw_shares
 from comix._on_cuda import comixup as on_cuda
 from comix._pooling import readable_maps
 from comix.comixup import checked_numbers, comixup_labels
@@ -18,7 +19,7 @@ from comix.mixing import MixPlan
 from comix.saliency import pool_saliency
 
 _WINDOW = 8  # pixels per side of the window that locates an image's salient spot
-_PRIOR_EPS = 1e-8
+_SETTINGS = ("partition", "alpha", "beta", "gamma", "tau", "eta", "omega", "sweeps", "restarts", "threshold")
 
 _Array = np.ndarray[Any, Any]
 
@@ -54,6 +55,11 @@ def _spots(saliency: torch.Tensor) -> _Array:
         spots.reshape(-1, 2),
     )
     return spots
+
+
+def _end_to_end(parts: Sequence[torch.Tensor]) -> _Array:
+    arrays = [native.array(part).ravel() for part in parts]
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def compatibility_of(distance: torch.Tensor, omega: float) -> torch.Tensor:
@@ -114,6 +120,8 @@ class CoMixup(Mixer):
         (torch.Size([4, 3, 32, 32]), torch.Size([4, 10]))
     """
 
+    _settings: dict[str, Any] | None  # None: not checked since they changed
+
     def __init__(
         self,
         *,
@@ -149,6 +157,11 @@ class CoMixup(Mixer):
         self._check_settings()
         self.generator = check_generator(generator)
 
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name in _SETTINGS:
+            super().__setattr__("_settings", None)  # to be checked by the next call
+
     def __repr__(self) -> str:
         return f"CoMixup(grid={self.grid}, partition={self.partition}, restarts={self.restarts})"
 
@@ -164,8 +177,9 @@ class CoMixup(Mixer):
             prior float64 ``[P, n]`` (what showing an input costs extra at each block) and start labels int64
             ``[P, restarts, n, gh, gw]``.
         """
-        share = draw_dirichlet((partitions, n), self.alpha, self.generator).numpy()
-        prior = -self.eta / (grid[0] * grid[1]) * np.log(share + _PRIOR_EPS)
+        prior = np.empty((partitions, n))
+        shares = draw_shares((partitions, n), self.alpha, self.generator)
+        native.core.comixup_prior(native.array(shares), self.eta / (grid[0] * grid[1]), prior)
         init = torch.randint(0, n, (partitions, self.restarts, n, *grid), generator=self.generator)
         return torch.from_numpy(prior), init
 
@@ -194,8 +208,7 @@ class CoMixup(Mixer):
         grid = checks.grid_pair(self.grid, *saliency.shape[1:])
         numbers = self._check_settings()
         drawn = self._draw_batch(len(saliency), grid)
-        prior = np.concatenate([part.numpy().ravel() for part, _ in drawn])
-        init = np.concatenate([part.numpy().ravel() for _, part in drawn])
+        prior, init = map(_end_to_end, zip(*drawn, strict=True))
         entries = new_entries(len(saliency), *grid)
         largest = native.core.comixup_plan(
             readable_maps(saliency),
@@ -239,7 +252,9 @@ class CoMixup(Mixer):
         return labels[0] if len(labels) == 1 else torch.cat(labels)
 
     def _check_settings(self) -> dict[str, Any]:
-        """Those of the solver. Attributes may change after the constructor, so every call checks them."""
+        """Those of the solver. Attributes may change after the constructor: then they are checked again."""
+        if self._settings is not None:
+            return self._settings
         for name in ("partition", "sweeps", "restarts"):
             setattr(self, name, checks.check_count(getattr(self, name), name, 1))
         self.alpha = checks.check_number(self.alpha, "alpha", 0.0, above=True)
@@ -250,7 +265,8 @@ class CoMixup(Mixer):
         self.beta, self.gamma, self.tau = checked_numbers(self.beta, self.gamma, self.tau, self.threshold)
         sweeps = min(self.sweeps, 2**31 - 1)
         numbers = {"beta": self.beta, "gamma": self.gamma, "tau": self.tau}
-        return {**numbers, "sweeps": sweeps, "threshold": self.threshold}
+        self._settings = {**numbers, "sweeps": sweeps, "threshold": self.threshold}
+        return self._settings
 
     def _plan_batch(self, images: torch.Tensor, saliency: torch.Tensor) -> MixPlan:
         if images.is_cpu:

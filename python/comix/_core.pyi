@@ -66,6 +66,7 @@ def pool_saliency(saliency: NDArray[Any], threads: int, pooled: NDArray[Any]) ->
 def salient_spots(
     saliency: NDArray[Any], window_height: int, window_width: int, threads: int, spots: _Index
 ) -> None: ...
+def comixup_prior(amounts: _Float, weight: float, prior: _Float) -> None: ...
 def comixup_labels(
     cost: _Float,
     compatibility: _Float | None,

@@ -133,21 +133,24 @@ def draw_gamma(alpha: torch.Tensor, generator: torch.Generator | None) -> torch.
 
 
 def draw_beta(alpha: float, generator: torch.Generator | None) -> float:
-    """One Beta(alpha, alpha) variate: the first share of ``draw_dirichlet((2,), alpha, generator)``."""
+    """One Beta(alpha, alpha) variate: the first share of ``draw_shares((2,), alpha, generator)``."""
     if alpha < 1:
         return float(draw_dirichlet((2,), alpha, generator)[0])
     own, other = draw_gamma(torch.from_numpy(np.full(2, alpha, np.float64)), generator).tolist()
     return float(own / (own + other))
 
 
+def draw_shares(shape: tuple[int, ...], alpha: float, generator: torch.Generator | None) -> torch.Tensor:
+    """Float64 amounts; over their sum along the last axis they are Dirichlet(alpha, ..., alpha) variates."""
+    if alpha < 1:
+        return draw_dirichlet(shape, alpha, generator)
+    return draw_gamma(torch.from_numpy(np.full(shape, alpha)), generator)
+
+
 def draw_dirichlet(shape: tuple[int, ...], alpha: float, generator: torch.Generator | None) -> torch.Tensor:
-    """Dirichlet(alpha, ..., alpha) variates along the last axis of ``shape``, float64; alpha > 0."""
-    # torch.distributions takes no generator; _standard_gamma is the sampler under it. NumPy's calls cost a
-    # fraction of torch's on arrays this small.
-    if alpha >= 1:
-        drawn = draw_gamma(torch.from_numpy(np.full(shape, alpha)), generator).numpy()
-        return torch.from_numpy(drawn / drawn.sum(-1, keepdims=True))
-    # Gamma(alpha) = Gamma(alpha + 1) U^(1/alpha) underflows for a small alpha: stay in logarithms.
+    """Dirichlet(alpha, ..., alpha) variates along the last axis, float64; 0 < alpha < 1."""
+    # torch.distributions takes no generator; _standard_gamma is the sampler under it. Gamma(alpha) =
+    # Gamma(alpha + 1) U^(1/alpha) underflows for a small alpha: stay in logarithms.
     gamma = draw_gamma(torch.full(shape, alpha + 1, dtype=torch.float64), generator)
     uniform = 1 - torch.rand(shape, dtype=torch.float64, generator=generator)  # in (0, 1]
     logarithm = alpha * gamma.log() + uniform.log()  # alpha times that of a Gamma(alpha)
