@@ -192,7 +192,6 @@ def test_numpy_numbers_are_numbers() -> None:
     assert torch.equal(plain, arrays)
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered")
 def test_comixup_labels_look_at_their_saliency_and_settings() -> None:
     aug = comix.CoMixup(num_classes=3, grid=1)
     with pytest.raises(TypeError, match=r"^saliency: expected dtype float16, .*, got int64"):
