@@ -16,7 +16,6 @@ namespace comix::augment {
 template <class S>
 std::int64_t comixup_plan(const CoMixupBatch<S>& batch, const mixing::PlanOutput& plan,
                           int threads) {
-    constexpr std::int64_t pixels_per_chunk = 16384;  // some 20 microseconds of window sums
     const std::int64_t blocks = batch.blocks(), pixels = batch.height * batch.width;
     std::vector<double> cost(at(batch.batch * blocks));
     std::vector<std::int64_t> spots(at(batch.batch * 2));
@@ -37,7 +36,7 @@ std::int64_t comixup_plan(const CoMixupBatch<S>& batch, const mixing::PlanOutput
             spots[at(2 * i + 1)] = spot.column;
         };
     };
-    parallel_for_small(batch.batch, threads, look, pixels_per_chunk / pixels);
+    parallel_for_small(batch.batch, threads, look, comixup::spots_per_chunk(pixels));
     if (!usable || !all_finite(cost.data(), batch.batch * blocks)) return -1;
 
     std::vector<comixup::Task> tasks;
@@ -59,15 +58,10 @@ std::int64_t comixup_plan(const CoMixupBatch<S>& batch, const mixing::PlanOutput
     comixup::solve_batch(tasks, batch.starts, batch.settings, threads);
 
     std::int64_t largest = 0;
-    for (std::int64_t o = 0, e = 0; o < batch.batch; ++o) {
-        const std::int64_t begin = o / batch.partition * batch.partition;
-        for (std::int64_t b = 0; b < blocks; ++b)
-            for (int k = 0; k < 2; ++k, ++e) {
-                plan.source[e] += begin;
-                largest = std::max(largest, plan.source[e]);
-                plan.block[e] = b;
-                plan.weight[e] = 0.5F;
-            }
+    for (std::int64_t o = 0; o < batch.batch; ++o) {
+        const std::int64_t first = o / batch.partition * batch.partition;
+        const std::int64_t* labels = plan.source + o * blocks * 2;
+        largest = std::max(largest, mixing::label_entries(o, labels, first, blocks, plan));
     }
     return largest;
 }

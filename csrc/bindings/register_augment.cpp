@@ -9,16 +9,12 @@
 #include "bindings/arrays.hpp"
 #include "bindings/methods.hpp"
 #include "bindings/plan_output.hpp"
+#include "bindings/puzzlemix_terms.hpp"
 #include "bindings/register.hpp"
 
 namespace comix::bindings {
 
 namespace {
-
-void require_grid(std::int64_t gh, std::int64_t gw, std::int64_t height, std::int64_t width) {
-    require(gh >= 1 && gh <= height && gw >= 1 && gw <= width,
-            "grid: expected 1 to H x 1 to W blocks");
-}
 
 // The plan is [B, gh, gw, 2] times `finer` blocks that move per mask block; with finer (0, 0)
 // nothing moves.
@@ -31,37 +27,11 @@ bool puzzlemix_plan(const Array<T>& images, const Array<S>& saliency,
                     Array<std::int64_t> source, Array<std::int64_t> block, Array<float> weight) {
     const auto images_view = view<T, 4>(images, "images");
     const auto saliency_view = view<S, 3>(saliency, "saliency");
-    const auto index_view = view<std::int64_t, 1>(index, "index");
-    const auto prior_view = view<double, 2>(prior, "prior");
-    const auto deviation_view = view<double, 1>(deviation, "std");
     const auto [batch, channels, height, width] = images_view.shape;
-    const auto [rows, labels] = prior_view.shape;
-    require_grid(grid[0], grid[1], height, width);
-    require(channels >= 1 && labels >= 2 && neighbour_size >= 1,
-            "expected channels >= 1, n_labels >= 2 and neigh_size >= 1");
-    require_shape<3>(saliency_view.shape, {batch, height, width}, "saliency");
-    require_shape<1>(index_view.shape, {batch}, "index");
-    require_shape<1>(deviation_view.shape, {channels}, "std");
-    require(rows == 1 || rows == batch, "prior: expected one row, or one per image");
-    require(all_within(index_view.data, batch, 0, batch - 1),
-            "index: expected values in 0.." + std::to_string(batch - 1));
-
     augment::PuzzleBatch<T, S> all;
-    all.terms.batch = batch;
-    all.terms.channels = channels;
-    all.terms.height = height;
-    all.terms.width = width;
-    all.terms.grid_height = grid[0];
-    all.terms.grid_width = grid[1];
-    all.terms.labels = labels;
-    all.terms.index = index_view.data;
-    all.terms.prior = prior_view.data;
-    all.terms.each_prior = rows > 1;
-    all.terms.deviation = deviation_view.data;
-    all.terms.beta = beta;
-    all.terms.gamma = gamma;
-    all.terms.neighbour_size = neighbour_size;
-    all.terms.rounding = rounding;
+    all.terms = puzzlemix_terms(images_view, index, prior, deviation, grid[0], grid[1], beta, gamma,
+                                neighbour_size, rounding);
+    require_shape<3>(saliency_view.shape, {batch, height, width}, "saliency");
     all.images = images_view.data;
     all.saliency = saliency_view.data;
     all.transport = finer[0] > 0 || finer[1] > 0;

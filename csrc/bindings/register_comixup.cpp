@@ -17,8 +17,6 @@ namespace {
 using comixup::Partition;
 using comixup::Settings;
 
-constexpr std::int64_t kPixelsPerChunk = 16384;  // some 20 microseconds of window sums
-
 // Partitions of one size, laid end to end.
 class Partitions {
   public:
@@ -157,7 +155,7 @@ void salient_spots(const Array<T>& saliency, std::int64_t window_height, std::in
                 out.data[2 * i + 1] = spot.column;
             };
         },
-        kPixelsPerChunk / pixels);
+        comixup::spots_per_chunk(pixels));
 }
 
 template <class T>

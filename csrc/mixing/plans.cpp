@@ -81,25 +81,29 @@ std::int64_t largest_source(const Plan& plan, double tolerance) {
     return fine ? largest : -1;
 }
 
-std::int64_t from_labels(const std::int64_t* labels, std::int64_t partitions, std::int64_t outputs,
-                         std::int64_t blocks, std::int64_t inputs, const PlanOutput& plan) {
-    std::uint64_t signs = 0;
-    std::int64_t largest = 0;
-    std::int64_t e = 0;
-    for (std::int64_t p = 0; p < partitions; ++p) {
-        for (std::int64_t o = 0; o < outputs; ++o) {
-            for (std::int64_t b = 0; b < blocks; ++b) {
-                for (int k = 0; k < 2; ++k, ++e) {
-                    signs |= sign_outside(labels[e], 0, inputs - 1);
-                    plan.source[e] = labels[e] + p * inputs;
-                    largest = std::max(largest, plan.source[e]);
-                    plan.block[e] = b;
-                    plan.weight[e] = 0.5F;
-                }
-            }
+std::int64_t label_entries(std::int64_t o, const std::int64_t* labels, std::int64_t first,
+                           std::int64_t blocks, const PlanOutput& plan) {
+    std::int64_t largest = 0, e = o * blocks * 2;
+    for (std::int64_t b = 0; b < blocks; ++b) {
+        for (int k = 0; k < 2; ++k, ++e) {
+            plan.source[e] = *labels++ + first;
+            largest = std::max(largest, plan.source[e]);
+            plan.block[e] = b;
+            plan.weight[e] = 0.5F;
         }
     }
-    return signs >> 63 == 0 && largest <= kLargestSource ? largest : -1;
+    return largest;
+}
+
+std::int64_t from_labels(const std::int64_t* labels, std::int64_t partitions, std::int64_t outputs,
+                         std::int64_t blocks, std::int64_t inputs, const PlanOutput& plan) {
+    const std::int64_t rows = partitions * outputs;
+    if (!all_within(labels, rows * blocks * 2, 0, inputs - 1)) return -1;
+    std::int64_t largest = 0;
+    for (std::int64_t o = 0; o < rows; ++o)
+        largest = std::max(
+            largest, label_entries(o, labels + o * blocks * 2, o / outputs * inputs, blocks, plan));
+    return largest <= kLargestSource ? largest : -1;
 }
 
 void mask_entries(std::int64_t o, const float* mask, std::int64_t index, const std::int64_t* own,

@@ -29,6 +29,11 @@ std::int64_t largest_source(const Plan& plan, double tolerance);
 std::int64_t from_labels(const std::int64_t* labels, std::int64_t partitions, std::int64_t outputs,
                          std::int64_t blocks, std::int64_t inputs, const PlanOutput& plan);
 
+// The same for output o alone: labels [blocks, 2], which may lie where the sources go; `first` is
+// the first input of its partition. The caller vouches for the labels.
+std::int64_t label_entries(std::int64_t o, const std::int64_t* labels, std::int64_t first,
+                           std::int64_t blocks, const PlanOutput& plan);
+
 // mask [B, blocks], the weight of the own image; index [B], the partners; the blocks that land at
 // each position [B, blocks], or null: nothing moves. False unless the mask lies in 0..1, partners
 // in 0..B-1 and blocks on the grid.
