@@ -148,6 +148,7 @@ def puzzlemix_plan_arguments() -> dict[str, Any]:
         "eps": 0.8,
         "threads": 2,
         **plan_outputs(P, 4, 3),
+        "mixed": None,
     }
 
 
@@ -168,7 +169,15 @@ def comixup_plan_arguments() -> dict[str, Any]:
         "threshold": "hard",
         "threads": 2,
         **plan_outputs(4, 2, 3),
+        "mixed": None,
     }
+
+
+def planned_batch(count: int, height: int, width: int) -> list[Any]:
+    """Images and targets to be mixed by a plan for so many maps of this size, and memory for the results."""
+    images = RNG.random((count, 2, height, width)).astype(np.float32)
+    targets = RNG.random((count, 4)).astype(np.float32)
+    return [images, np.zeros_like(images), "float32", False, targets, np.zeros_like(targets)]
 
 
 def pool_saliency_arguments() -> dict[str, Any]:

@@ -8,6 +8,7 @@ import comix
 import numpy as np
 import pytest
 import torch
+from augment_batches import AUGMENTATIONS, CLASSES, batch, both, build, seeded
 from comix import MixPlan
 from comix._augment_comixup import compatibility_of, salient_distance
 from golden_data import cases, load, normalised_images
@@ -15,27 +16,6 @@ from scipy.stats import beta, kstest
 from solvers import torch_threads
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-CLASSES = 5
-AUGMENTATIONS: dict[str, Any] = {"puzzlemix": comix.PuzzleMix, "comixup": comix.CoMixup}
-both = pytest.mark.parametrize("name", list(AUGMENTATIONS))
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def build(name: str, **options: Any) -> Any:
-    return AUGMENTATIONS[name](num_classes=CLASSES, generator=seeded(), **options)
-
-
-def batch(
-    count: int = 6, size: tuple[int, int] = (16, 16), channels: int = 3, dtype: torch.dtype = torch.float32
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Images, class indices and saliency."""
-    images = torch.rand(count, channels, *size, generator=seeded(1), dtype=torch.float64)
-    images = (images * 255).to(dtype) if dtype == torch.uint8 else images.to(dtype)
-    return images, torch.arange(count) % CLASSES, torch.rand(count, *size, generator=seeded(2)) ** 3
 
 
 def assert_mixed(result: comix.MixResult, images: Tensor, targets: Tensor) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import native_arguments as given
 import numpy as np
 import pytest
 from comix import _core
@@ -301,3 +302,84 @@ def test_sizes_that_comixup_plan_refuses(wrong: dict[str, Any], text: str) -> No
     arguments["init"][-1] = 1
     with pytest.raises(ValueError, match=text):
         _core.comixup_plan(**{**arguments, **wrong})
+
+
+# ---- batches that are mixed in the call that makes their plan ---------------------------------------------
+
+PLANS = {"puzzlemix_plan": (given.P, 8, 9), "comixup_plan": (4, 8, 9)}  # images, height, width
+
+
+@pytest.mark.parametrize("name", list(PLANS))
+def test_a_batch_is_mixed_by_the_plan_of_the_same_call(name: str) -> None:
+    arguments = CALLS[name]()
+    batch = given.planned_batch(*PLANS[name])
+    getattr(_core, name)(**{**arguments, "mixed": tuple(batch)})
+    images, mixed, dtype, channels_last, targets, soft = batch
+    plan = [arguments[key] for key in ("source", "block", "weight")]
+    alone, soft_alone = np.zeros_like(mixed), np.zeros_like(soft)
+    _core.mix(*plan, images, alone, dtype, channels_last, 1)
+    _core.mix_targets(plan[0], plan[2], targets, soft_alone)
+    np.testing.assert_array_equal(mixed, alone)
+    np.testing.assert_array_equal(soft, soft_alone)
+    assert mixed.any()
+    assert soft.any()
+
+    batch[4] = np.arange(len(images)) % 4
+    getattr(_core, name)(**{**arguments, "mixed": tuple(batch)})
+    _core.mix_classes(plan[0], plan[2], batch[4], soft_alone)
+    np.testing.assert_array_equal(soft, soft_alone)
+
+
+def _halved(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array[..., :2])
+
+
+@pytest.mark.parametrize("name", list(PLANS))
+@pytest.mark.parametrize(
+    ("place", "wrong", "text"),
+    [
+        (0, lambda images: images[:-1], "soft: expected shape"),
+        (0, _halved, "mixed: expected images of the inputs' size"),
+        (0, lambda images: images.astype("f8"), "images: expected memory that holds float32"),
+        (0, lambda images: images[0], "images: expected a contiguous array of 4 dimensions"),
+        (1, lambda mixed: mixed[:-1], "images: expected one of its size per saliency map"),
+        (1, lambda mixed: mixed.astype("f8"), "images: expected memory that holds float32"),
+        (1, lambda mixed: np.broadcast_to(mixed[:1], mixed.shape), "mixed: expected a contiguous array"),
+        (2, lambda _: "int32", "dtype: expected a float or uint8 type"),
+        (3, lambda _: True, "images: expected one of its size per saliency map"),
+        (3, lambda _: None, "incompatible function arguments"),
+        (4, lambda targets: targets[:-1], "targets: expected shape"),
+        (4, _halved, "targets: expected shape"),
+        (4, lambda targets: targets.astype("f8"), "targets: expected a contiguous float32 or int64 array"),
+        (4, lambda targets: targets[:, 0].copy(), "targets: expected 2 dimensions"),
+        (4, lambda targets: np.full(len(targets), 4), r"targets: expected values in 0\.\.3"),
+        (4, lambda targets: np.full(len(targets), -1), r"targets: expected values in 0\.\.3"),
+        (4, lambda targets: np.zeros(len(targets) + 1, np.int64), "targets: expected shape"),
+        (4, lambda targets: targets.tolist(), "incompatible function arguments"),
+        (5, lambda soft: soft[:-1], "soft: expected shape"),
+        (5, _halved, "targets: expected shape"),
+        (5, lambda soft: soft.astype("f8"), "incompatible function arguments"),
+    ],
+)
+def test_batches_that_do_not_fit_the_plan(name: str, place: int, wrong: Any, text: str) -> None:
+    batch = given.planned_batch(*PLANS[name])
+    batch[place] = wrong(batch[place])
+    with pytest.raises(REFUSED, match=text):
+        getattr(_core, name)(**{**CALLS[name](), "mixed": tuple(batch)})
+
+
+@pytest.mark.parametrize("name", list(PLANS))
+@pytest.mark.parametrize("place", [1, 5])
+def test_batches_that_are_read_only(name: str, place: int) -> None:
+    batch = given.planned_batch(*PLANS[name])
+    batch[place].flags.writeable = False
+    with pytest.raises(ValueError, match="not writeable"):
+        getattr(_core, name)(**{**CALLS[name](), "mixed": tuple(batch)})
+
+
+@pytest.mark.parametrize("name", list(PLANS))
+def test_batches_that_are_no_batch(name: str) -> None:
+    batch = given.planned_batch(*PLANS[name])
+    for other in (batch[:-1], (), "x", 1, batch[0]):
+        with pytest.raises(TypeError):
+            getattr(_core, name)(**{**CALLS[name](), "mixed": other})

@@ -1,12 +1,14 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 
 #include "augment/comixup_plan.hpp"
 #include "augment/puzzlemix_plan.hpp"
 #include "base/values.hpp"
 #include "bindings/arrays.hpp"
+#include "bindings/image_arrays.hpp"
 #include "bindings/methods.hpp"
 #include "bindings/plan_output.hpp"
 #include "bindings/puzzlemix_terms.hpp"
@@ -16,6 +18,17 @@ namespace comix::bindings {
 
 namespace {
 
+using GivenBatch = std::optional<PlannedBatch::Given>;
+
+// Checked while the GIL is held.
+std::optional<PlannedBatch> planned(const GivenBatch& mixed, std::int64_t batch,
+                                    std::int64_t height, std::int64_t width) {
+    if (!mixed) return std::nullopt;
+    const PlannedBatch result(*mixed);
+    result.require_fit(batch, height, width);
+    return result;
+}
+
 // The plan is [B, gh, gw, 2] times `finer` blocks that move per mask block; with finer (0, 0)
 // nothing moves.
 template <class T, class S>
@@ -24,7 +37,8 @@ bool puzzlemix_plan(const Array<T>& images, const Array<S>& saliency,
                     const Array<double>& deviation, std::array<std::int64_t, 2> grid,
                     std::array<std::int64_t, 2> finer, double beta, double gamma,
                     std::int64_t neighbour_size, double rounding, double eps, int threads,
-                    Array<std::int64_t> source, Array<std::int64_t> block, Array<float> weight) {
+                    Array<std::int64_t> source, Array<std::int64_t> block, Array<float> weight,
+                    const GivenBatch& mixed) {
     const auto images_view = view<T, 4>(images, "images");
     const auto saliency_view = view<S, 3>(saliency, "saliency");
     const auto [batch, channels, height, width] = images_view.shape;
@@ -44,8 +58,13 @@ bool puzzlemix_plan(const Array<T>& images, const Array<S>& saliency,
     }
     all.eps = eps;
     const auto out = plan_output(source, block, weight, {batch, all.height(), all.width(), 2});
+    const auto pending = planned(mixed, batch, height, width);
     const py::gil_scoped_release release;  // only views from here on
-    return augment::puzzlemix_plan(all, out, threads);
+    const bool fine = augment::puzzlemix_plan(all, out, threads);
+    if (fine && pending)
+        pending->mix({batch, all.height(), all.width(), out.source, out.block, out.weight},
+                     threads);
+    return fine;
 }
 
 // init: what all partitions start from, laid end to end. The largest source of the plan, or -1.
@@ -56,7 +75,7 @@ std::int64_t comixup_plan(const Array<S>& saliency, const Array<double>& prior,
                           std::array<std::int64_t, 2> window, double omega, double beta,
                           double gamma, double tau, int sweeps, const std::string& threshold,
                           int threads, Array<std::int64_t> source, Array<std::int64_t> block,
-                          Array<float> weight) {
+                          Array<float> weight, const GivenBatch& mixed) {
     const auto maps = view<S, 3>(saliency, "saliency");
     const auto prior_view = view<double, 1>(prior, "prior");
     const auto init_view = view<std::int64_t, 1>(init, "init");
@@ -96,8 +115,12 @@ std::int64_t comixup_plan(const Array<S>& saliency, const Array<double>& prior,
     all.settings.sweeps = sweeps;
     all.settings.threshold = threshold_of(threshold);
     const auto out = plan_output(source, block, weight, {all.batch, grid[0], grid[1], 2});
+    const auto pending = planned(mixed, all.batch, all.height, all.width);
     const py::gil_scoped_release release;  // only views from here on
-    return augment::comixup_plan(all, out, threads);
+    const std::int64_t largest = augment::comixup_plan(all, out, threads);
+    if (largest >= 0 && pending)
+        pending->mix({all.batch, grid[0], grid[1], out.source, out.block, out.weight}, threads);
+    return largest;
 }
 
 template <class S>
@@ -107,7 +130,8 @@ void define(py::module_& module) {
                arg("prior").noconvert(), arg("init").noconvert(), arg("grid"), arg("partition"),
                arg("starts"), arg("window"), arg("omega"), arg("beta"), arg("gamma"), arg("tau"),
                arg("sweeps"), arg("threshold"), arg("threads"), arg("source").noconvert(),
-               arg("block").noconvert(), arg("weight").noconvert());
+               arg("block").noconvert(), arg("weight").noconvert(),
+               arg("mixed").noconvert().none(true));
 }
 
 template <class T, class S>
@@ -117,7 +141,8 @@ void define_puzzlemix(py::module_& module) {
                arg("saliency").noconvert(), arg("index").noconvert(), arg("prior").noconvert(),
                arg("std").noconvert(), arg("grid"), arg("finer"), arg("beta"), arg("gamma"),
                arg("neigh_size"), arg("rounding"), arg("eps"), arg("threads"),
-               arg("source").noconvert(), arg("block").noconvert(), arg("weight").noconvert());
+               arg("source").noconvert(), arg("block").noconvert(), arg("weight").noconvert(),
+               arg("mixed").noconvert().none(true));
 }
 
 }  // namespace

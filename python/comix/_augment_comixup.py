@@ -10,8 +10,8 @@ import torch
 
 from comix import _checks as checks
 from comix import _native as native
-from comix._mix_kernel import as_tensors, new_entries
-from comix._mixers import Mixer, check_generator, draw_shares
+from comix._mix_kernel import Batch, new_entries
+from comix._mixers import Mixer, PlanDraft, check_generator, draw_shares
 from comix._on_cuda import comixup as on_cuda
 from comix._pooling import readable_maps
 from comix.comixup import checked_numbers, comixup_labels
@@ -57,9 +57,16 @@ def _spots(saliency: torch.Tensor) -> _Array:
     return spots
 
 
-def _end_to_end(parts: Sequence[torch.Tensor]) -> _Array:
-    arrays = [native.array(part).ravel() for part in parts]
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+def _end_to_end(drawn: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> tuple[_Array, _Array]:
+    """Priors and start labels of all partitions, each as one array."""
+    if len(drawn) == 1:
+        prior, init = drawn[0]
+        return native.array(prior).reshape(-1), native.array(init).reshape(-1)
+    priors, inits = zip(*drawn, strict=True)
+    return (
+        np.concatenate([native.array(part).reshape(-1) for part in priors]),
+        np.concatenate([native.array(part).reshape(-1) for part in inits]),
+    )
 
 
 def compatibility_of(distance: torch.Tensor, omega: float) -> torch.Tensor:
@@ -178,8 +185,8 @@ class CoMixup(Mixer):
             ``[P, restarts, n, gh, gw]``.
         """
         prior = np.empty((partitions, n))
-        shares = draw_shares((partitions, n), self.alpha, self.generator)
-        native.core.comixup_prior(native.array(shares), self.eta / (grid[0] * grid[1]), prior)
+        amounts = draw_shares((partitions, n), self.alpha, self.generator)
+        native.core.comixup_prior(native.array(amounts), self.eta / (grid[0] * grid[1]), prior)
         init = torch.randint(0, n, (partitions, self.restarts, n, *grid), generator=self.generator)
         return torch.from_numpy(prior), init
 
@@ -201,34 +208,35 @@ class CoMixup(Mixer):
         checks.check_saliency(saliency)
         native.require_device(saliency, "saliency")
         if saliency.is_cpu:
-            return self._plan_on_cpu(saliency).source
+            return torch.from_numpy(self._plan_on_cpu(saliency).entries[0])
         return self._labels_on_cuda(saliency)
 
-    def _plan_on_cpu(self, saliency: torch.Tensor) -> MixPlan:
-        grid = checks.grid_pair(self.grid, *saliency.shape[1:])
+    def _plan_on_cpu(self, saliency: torch.Tensor, batch: Batch | None = None) -> PlanDraft:
+        count, height, width = saliency.shape
+        grid = checks.grid_pair(self.grid, height, width)
         numbers = self._check_settings()
-        drawn = self._draw_batch(len(saliency), grid)
-        prior, init = map(_end_to_end, zip(*drawn, strict=True))
-        entries = new_entries(len(saliency), *grid)
+        prior, init = _end_to_end(self._draw_batch(count, grid))
+        entries = new_entries(count, *grid)
         largest = native.core.comixup_plan(
             readable_maps(saliency),
             prior,
             init,
             grid,
-            min(self.partition, len(saliency)),
+            min(self.partition, count),
             self.restarts,
-            (min(_WINDOW, saliency.shape[1]), min(_WINDOW, saliency.shape[2])),
+            (min(_WINDOW, height), min(_WINDOW, width)),
             self.omega,
             **numbers,
             threads=native.threads(),
             source=entries[0],
             block=entries[1],
             weight=entries[2],
+            mixed=None if batch is None else batch.memory,
         )
         if largest < 0:
             pool_saliency(saliency, grid)  # says what is wrong with the maps
             checks.check_finite(torch.from_numpy(prior), "eta: prior")  # all that is left to be wrong
-        return MixPlan._of_checked(as_tensors(entries), largest)
+        return PlanDraft(entries, largest, pairs=False)
 
     def _labels_on_cuda(self, saliency: torch.Tensor) -> torch.Tensor:
         grid = checks.grid_pair(self.grid, *saliency.shape[1:])
@@ -268,7 +276,9 @@ class CoMixup(Mixer):
         self._settings = {**numbers, "sweeps": sweeps, "threshold": self.threshold}
         return self._settings
 
-    def _plan_batch(self, images: torch.Tensor, saliency: torch.Tensor) -> MixPlan:
+    def _plan_batch(
+        self, images: torch.Tensor, saliency: torch.Tensor, batch: Batch | None
+    ) -> MixPlan | PlanDraft:
         if images.is_cpu:
-            return self._plan_on_cpu(saliency)
+            return self._plan_on_cpu(saliency, batch)
         return MixPlan.from_labels(self._labels_on_cuda(saliency))

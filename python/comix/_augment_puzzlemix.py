@@ -9,8 +9,8 @@ import torch
 
 from comix import _checks as checks
 from comix import _native as native
-from comix._mix_kernel import as_tensors, new_entries
-from comix._mixers import Mixer, check_generator, draw_beta
+from comix._mix_kernel import Batch, new_entries
+from comix._mixers import Mixer, PlanDraft, check_generator, draw_beta
 from comix._pooling import readable_maps
 from comix._puzzlemix_terms import Arguments, checked_arguments, checked_deviation, settings_of
 from comix.mixing import MixPlan
@@ -142,14 +142,15 @@ class PuzzleMix(Mixer):
         Returns:
             A plan with B outputs.
         """
-        return self._solve(
+        plan = self._solve(
             checked_arguments(images, saliency, index, lam, grid=grid, **self._energy, **self._channels)
         )
+        return plan.finished() if isinstance(plan, PlanDraft) else plan
 
-    def _solve(self, given: Arguments) -> MixPlan:
+    def _solve(self, given: Arguments, batch: Batch | None = None) -> MixPlan | PlanDraft:
         finer = self._finer(given)
-        if given.images.is_cpu and (plan := self._plan_in_one_call(given, finer)):
-            return plan
+        if given.images.is_cpu and (draft := self._plan_in_one_call(given, finer, batch)):
+            return draft
         return self._plan_in_steps(given, finer)
 
     def _finer(self, given: Arguments) -> tuple[int, int]:
@@ -160,11 +161,13 @@ class PuzzleMix(Mixer):
         down, across = height // gh // self.transport_size, width // gw // self.transport_size
         return max(1, down), max(1, across)
 
-    def _plan_in_one_call(self, given: Arguments, finer: tuple[int, int]) -> MixPlan | None:
-        """The plan on the CPU; None when a value is wrong, which the steps then explain."""
+    def _plan_in_one_call(
+        self, given: Arguments, finer: tuple[int, int], batch: Batch | None
+    ) -> PlanDraft | None:
+        """The plan on the CPU, and the batch mixed by it; None when a value is wrong: the steps say which."""
         (gh, gw), _, smoothness, gamma, _, neigh_size, rounding = given.settings
         down, across = finer if self.transport else (1, 1)
-        entries = new_entries(len(given.images), gh * down, gw * across)
+        entries = new_entries(given.images.shape[0], gh * down, gw * across)
         fine = native.core.puzzlemix_plan(
             given.pixels(),
             readable_maps(given.saliency),
@@ -180,8 +183,9 @@ class PuzzleMix(Mixer):
             self.transport_eps,
             native.threads(),
             *entries,
+            None if batch is None else batch.memory,
         )
-        return MixPlan._of_checked(as_tensors(entries), len(given.images) - 1) if fine else None
+        return PlanDraft(entries, given.images.shape[0] - 1, pairs=True) if fine else None
 
     def _plan_in_steps(self, given: Arguments, finer: tuple[int, int]) -> MixPlan:
         # "auto" is exact here, except for gamma > 1 on wide grids, where exact would have to refuse.
@@ -210,13 +214,16 @@ class PuzzleMix(Mixer):
             known[channels] = deviation
         return deviation
 
-    def _plan_batch(self, images: torch.Tensor, saliency: torch.Tensor) -> MixPlan:
+    def _plan_batch(
+        self, images: torch.Tensor, saliency: torch.Tensor, batch: Batch | None
+    ) -> MixPlan | PlanDraft:
         native.require_device(images, "images")
         grid, index, lam = self.draw(images.shape[0], images.shape[2], images.shape[3])
         index = index if images.is_cpu else native.send(index, images.device)
         settings = settings_of(images, (grid, grid), **self._energy)
         # The caller has checked the images, and the draws need no check.
-        return self._solve(Arguments(images, saliency, index, lam, self._deviation(images), settings))
+        given = Arguments(images, saliency, index, lam, self._deviation(images), settings)
+        return self._solve(given, batch)
 
 
 def _fixed(values: object) -> bool:

@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 _Float = NDArray[np.float64]
 _Index = NDArray[np.int64]
 _Weights = float | _Float
+# images, mixed, dtype, channels_last as in mix(); targets, their mixture
+_Batch = tuple[NDArray[Any], NDArray[Any], str, bool, NDArray[Any], NDArray[np.float32]]
 
 def build_info() -> dict[str, str | None]: ...
 def grid_cut(
@@ -161,6 +163,7 @@ def puzzlemix_plan(
     source: _Index,
     block: _Index,
     weight: NDArray[np.float32],
+    mixed: _Batch | None,
 ) -> bool: ...
 def comixup_plan(
     saliency: NDArray[Any],
@@ -180,4 +183,5 @@ def comixup_plan(
     source: _Index,
     block: _Index,
     weight: NDArray[np.float32],
+    mixed: _Batch | None,
 ) -> int: ...

@@ -7,7 +7,7 @@ values are in range, and leave the explanation to the caller.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,11 +16,36 @@ from comix import _native as native
 
 _Array = np.ndarray[Any, Any]
 Entries = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # source, block, weight: [B_out, gh, gw, 2]
+Arrays = tuple[_Array, _Array, _Array]  # the same, contiguous
+
+
+class Batch(NamedTuple):
+    """Images and targets that the native code mixes in the call that makes their plan."""
+
+    images: torch.Tensor  # the mixed ones, once that call has returned
+    targets: torch.Tensor
+    memory: tuple[Any, ...]  # as the native code takes it
+
+
+def batch_to_mix(images: torch.Tensor, targets: torch.Tensor, num_classes: int | None) -> Batch:
+    """Memory for as many outputs as inputs."""
+    mixed, memory = _image_memory(images, images.shape[0])
+    soft = _target_memory(images.shape[0], targets, num_classes)
+    memory = (*memory, native.array(targets.contiguous()), soft)
+    return Batch(mixed, torch.from_numpy(soft), memory)
 
 
 def mix_kernel(images: torch.Tensor, entries: Entries) -> torch.Tensor:
     """Gather and blend blocks of images ``[n, C, H, W]``."""
-    outputs, shape, dtype = entries[0].shape[0], images.shape, images.dtype
+    mixed, (read, written, name, channels_last) = _image_memory(images, entries[0].shape[0])
+    source, block, weight = _arrays(entries)
+    native.core.mix(source, block, weight, read, written, name, channels_last, native.threads())
+    return mixed
+
+
+def _image_memory(images: torch.Tensor, outputs: int) -> tuple[torch.Tensor, tuple[Any, ...]]:
+    """A tensor for the outputs; inputs, outputs, dtype and channels_last as the native code takes them."""
+    shape, dtype = images.shape, images.dtype
     # Each call of torch costs as much as mixing a few small images: no view is made that is not needed.
     contiguous = images.is_contiguous()
     channels_last = not contiguous and images.is_contiguous(memory_format=torch.channels_last)
@@ -34,18 +59,8 @@ def mix_kernel(images: torch.Tensor, entries: Entries) -> torch.Tensor:
     else:
         mixed = torch.empty((outputs, *shape[1:]), dtype=dtype)
         read, written = images.contiguous(), mixed
-    source, block, weight = _arrays(entries)
-    native.core.mix(
-        source,
-        block,
-        weight,
-        native.array(read),
-        native.array(written),
-        str(dtype).removeprefix("torch."),
-        channels_last,
-        native.threads(),
-    )
-    return mixed
+    name = str(dtype).removeprefix("torch.")
+    return mixed, (native.array(read), native.array(written), name, channels_last)
 
 
 def mix_transpose_kernel(mixed: torch.Tensor, entries: Entries, n_inputs: int) -> torch.Tensor:
@@ -128,12 +143,16 @@ def targets_kernel(
     Few inputs share an output, so this is a sum over those, not a matrix product: the threads of a product
     this small cost more than its arithmetic.
     """
-    classes = num_classes if targets.ndim == 1 and num_classes else targets.shape[1]
-    mixed = np.empty((source.shape[0], classes), np.float32)
+    mixed = _target_memory(source.shape[0], targets, num_classes)
     sources, weights, given = _arrays((source, weight, targets))
     mix = native.core.mix_targets if targets.ndim == 2 else native.core.mix_classes
     mix(sources, weights, given, mixed)
     return torch.from_numpy(mixed)
+
+
+def _target_memory(outputs: int, targets: torch.Tensor, num_classes: int | None) -> _Array:
+    classes = num_classes if targets.ndim == 1 and num_classes else targets.shape[1]
+    return np.empty((outputs, classes), np.float32)
 
 
 def _arrays(tensors: tuple[torch.Tensor, ...]) -> Any:
@@ -143,13 +162,13 @@ def _arrays(tensors: tuple[torch.Tensor, ...]) -> Any:
 # Small arrays: NumPy makes one in a fraction of the time that torch takes for a tensor.
 
 
-def new_entries(outputs: int, height: int, width: int) -> tuple[_Array, _Array, _Array]:
+def new_entries(outputs: int, height: int, width: int) -> Arrays:
     """Source, block and weight ``[outputs, height, width, 2]``, for the native code to fill."""
     shape = (outputs, height, width, 2)
     return np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.float32)
 
 
-def as_tensors(arrays: tuple[_Array, _Array, _Array]) -> Entries:
+def as_tensors(arrays: Arrays) -> Entries:
     """The same memory as tensors."""
     source, block, weight = arrays
     return torch.from_numpy(source), torch.from_numpy(block), torch.from_numpy(weight)

@@ -42,6 +42,13 @@ def check_fit(images: Tensor, source: Tensor) -> None:
         checks.fail("images", expected, f"{height} x {width} pixels")
 
 
+def is_plain(images: Tensor) -> bool:
+    """Whether ``mix_images`` would do no more than run the kernel of the CPU."""
+    if type(images) is not Tensor or not images.is_cpu or torch.compiler.is_compiling():
+        return False
+    return not images.requires_grad or not torch.is_grad_enabled()
+
+
 def mix_images(images: Tensor, source: Tensor, block: Tensor, weight: Tensor) -> Tensor:
     """Gather and blend blocks; arguments checked by the caller. Records a graph when images require it."""
     entries = (source, block, weight.detach() if weight.requires_grad else weight)

@@ -5,17 +5,31 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from comix import _checks as checks
-from comix._mix_op import mix_images
+from comix._mix_kernel import Arrays, Batch, as_tensors, batch_to_mix
+from comix._mix_op import is_plain, mix_images
 from comix._targets import checked_targets
 from comix.losses import dense_cross_entropy
 from comix.mixing import MixPlan
 from comix.saliency import input_saliency, spectral_residual
+
+
+class PlanDraft(NamedTuple):
+    """A plan as the native code wrote it. Most users never look at it, and tensors of it cost time."""
+
+    entries: Arrays
+    largest: int  # source
+    pairs: bool  # whether no output names more than two inputs
+
+    def finished(self) -> MixPlan:
+        """The plan, over the same memory."""
+        plan = MixPlan._of_checked(as_tensors(self.entries), self.largest)
+        return plan._of_pairs() if self.pairs else plan
 
 
 @dataclass(frozen=True)
@@ -33,6 +47,21 @@ class MixResult:
     targets: torch.Tensor
     plan: MixPlan
     saliency: torch.Tensor
+
+    @classmethod
+    def _of_draft(
+        cls, images: torch.Tensor, targets: torch.Tensor, draft: PlanDraft, saliency: torch.Tensor
+    ) -> MixResult:
+        """A result whose plan is finished when somebody asks for it."""
+        result = cls.__new__(cls)
+        result.__dict__.update(images=images, targets=targets, saliency=saliency, _draft=draft)
+        return result
+
+    def __getattr__(self, name: str) -> Any:  # of what is not there yet
+        draft = self.__dict__.get("_draft") if name == "plan" else None
+        if draft is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return self.__dict__.setdefault("plan", draft.finished())
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         yield self.images
@@ -70,8 +99,13 @@ class Mixer(abc.ABC):
     num_classes: int | None
 
     @abc.abstractmethod
-    def _plan_batch(self, images: torch.Tensor, saliency: torch.Tensor) -> MixPlan:
-        """The plan for checked images ``[B, C, H, W]`` and saliency ``[B, H, W]``; may draw."""
+    def _plan_batch(
+        self, images: torch.Tensor, saliency: torch.Tensor, batch: Batch | None
+    ) -> MixPlan | PlanDraft:
+        """The plan for checked images ``[B, C, H, W]`` and saliency ``[B, H, W]``; may draw.
+
+        A draft has mixed the batch as well, if there is one; a finished plan has not.
+        """
 
     def __call__(
         self,
@@ -111,7 +145,12 @@ class Mixer(abc.ABC):
             saliency = input_saliency(model, images, targets)
         else:
             saliency = spectral_residual(images)
-        plan = self._plan_batch(images, saliency)
+        batch = batch_to_mix(images, labels, self.num_classes) if is_plain(images) else None
+        plan = self._plan_batch(images, saliency, batch)
+        if isinstance(plan, PlanDraft):
+            if batch is not None:
+                return MixResult._of_draft(batch.images, batch.targets, plan, saliency)
+            plan = plan.finished()
         # The plan is made for these images: nothing is left that plan.mix would check.
         mixed = mix_images(images, plan.source, plan.block, plan.weight)
         return MixResult(mixed, plan._mix_checked(labels, self.num_classes), plan, saliency)
@@ -136,7 +175,7 @@ def draw_beta(alpha: float, generator: torch.Generator | None) -> float:
     """One Beta(alpha, alpha) variate: the first share of ``draw_shares((2,), alpha, generator)``."""
     if alpha < 1:
         return float(draw_dirichlet((2,), alpha, generator)[0])
-    own, other = draw_gamma(torch.from_numpy(np.full(2, alpha, np.float64)), generator).tolist()
+    own, other = draw_gamma(_filled((2,), alpha), generator).tolist()
     return float(own / (own + other))
 
 
@@ -144,7 +183,20 @@ def draw_shares(shape: tuple[int, ...], alpha: float, generator: torch.Generator
     """Float64 amounts; over their sum along the last axis they are Dirichlet(alpha, ..., alpha) variates."""
     if alpha < 1:
         return draw_dirichlet(shape, alpha, generator)
-    return draw_gamma(torch.from_numpy(np.full(shape, alpha)), generator)
+    return draw_gamma(_filled(shape, alpha), generator)
+
+
+_filled_before: dict[tuple[tuple[int, ...], float], torch.Tensor] = {}
+
+
+def _filled(shape: tuple[int, ...], value: float) -> torch.Tensor:
+    """A float64 tensor of one value, kept: batches of one size follow each other. Not to be written to."""
+    known = _filled_before.get((shape, value))
+    if known is None:
+        if len(_filled_before) >= 64:
+            _filled_before.clear()
+        known = _filled_before[shape, value] = torch.from_numpy(np.full(shape, value, np.float64))
+    return known
 
 
 def draw_dirichlet(shape: tuple[int, ...], alpha: float, generator: torch.Generator | None) -> torch.Tensor:
