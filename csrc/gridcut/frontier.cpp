@@ -52,8 +52,32 @@ FrontierPlan plan_orientation(const FixedGrid& grid, const Survivors& survivors,
                       plan.bytes += high * low * entering * sizeof(std::uint16_t);
                       widest = std::max({widest, high * low * entering, high * low * leaving});
                   });
-    plan.bytes += 2 * widest * sizeof(Cost);
+    plan.bytes += 3 * widest * sizeof(Cost);
     return plan;
+}
+
+// to[s] = old[s] + cost, by choice k.
+void assign_choice(const Cost* old, Cost cost, std::uint16_t k, std::size_t states, Cost* to,
+                   std::uint16_t* from) {
+    for (std::size_t s = 0; s < states; ++s) to[s] = old[s] + cost;
+    std::fill_n(from, states, k);
+}
+
+// The same where it is cheaper than what is there.
+void offer_choice(const Cost* old, Cost cost, std::uint16_t k, std::size_t states, Cost* to,
+                  std::uint16_t* from) {
+    for (std::size_t s = 0; s < states; ++s) {
+        const Cost offered = old[s] + cost;
+        const bool better = offered < to[s];
+        to[s] = better ? offered : to[s];
+        from[s] = better ? k : from[s];
+    }
+}
+
+// [rows, columns] to [columns, rows].
+void turn(const Cost* from, std::size_t rows, std::size_t columns, Cost* to) {
+    for (std::size_t c = 0; c < columns; ++c)
+        for (std::size_t r = 0; r < rows; ++r) to[c * rows + r] = from[r * columns + c];
 }
 
 }  // namespace
@@ -64,79 +88,121 @@ FrontierPlan plan_frontier(const FixedGrid& grid, const Survivors& survivors) {
     return columns.steps < rows.steps ? columns : rows;
 }
 
+template <class Edge>
+void FrontierCut::look_at(const Step& step, const Edge& edge) {
+    const int entering = step.entering, leaving = step.leaving;
+    edge_.clear();
+    for (int e = 0; e < entering; ++e)
+        for (int k = 0; k < leaving; ++k) edge_.push_back(edge(e, k));
+    constexpr std::size_t few = 12;  // costs, or states
+    mostly_far_ = edge_.size() > few && step.rest > few;
+    if (!mostly_far_) return;
+
+    far_.clear();
+    near_.clear();
+    near_end_.clear();
+    for (auto row = edge_.begin(); row != edge_.end(); row += leaving) {
+        far_.push_back(*std::max_element(row, row + leaving));
+        for (int k = 0; k < leaving; ++k)
+            if (row[k] < far_.back()) near_.push_back(static_cast<Choice>(k));
+        near_end_.push_back(near_.size());
+    }
+    // Passes over the states: to find the cheapest, to start from it, and for near labels.
+    const std::size_t passes = static_cast<std::size_t>(leaving + entering) + near_.size();
+    mostly_far_ = 4 * passes < 3 * edge_.size();
+}
+
+void FrontierCut::find_cheapest(const Step& step, const Cost* old) {
+    cheapest_.resize(step.rest);
+    cheapest_choice_.resize(step.rest);
+    assign_choice(old, 0, 0, step.rest, cheapest_.data(), cheapest_choice_.data());
+    for (int k = 1; k < step.leaving; ++k)
+        offer_choice(old + static_cast<std::size_t>(k) * step.rest, 0, static_cast<Choice>(k),
+                     step.rest, cheapest_.data(), cheapest_choice_.data());
+}
+
+// For `count` states of the rest: own + min over the leaving labels k of old[k, rest] + the edge.
+void FrontierCut::enter(const Step& step, const Cost* old, int entering, std::size_t begin,
+                        std::size_t count, Cost own, Cost* to, Choice* from) const {
+    const auto e = static_cast<std::size_t>(entering);
+    const Cost* edge = edge_.data() + e * static_cast<std::size_t>(step.leaving);
+    const auto offer = [&](Choice k) {
+        offer_choice(old + k * step.rest + begin, edge[k] + own, k, count, to, from);
+    };
+    if (mostly_far_) {
+        const Cost cost = far_[e] + own;
+        for (std::size_t s = 0; s < count; ++s) to[s] = cheapest_[begin + s] + cost;
+        std::copy_n(cheapest_choice_.data() + begin, count, from);
+        for (std::size_t i = e ? near_end_[e - 1] : 0; i < near_end_[e]; ++i) offer(near_[i]);
+    } else {
+        assign_choice(old + begin, edge[0] + own, 0, count, to, from);
+        for (int k = 1; k < step.leaving; ++k) offer(static_cast<Choice>(k));
+    }
+}
+
 void FrontierCut::solve(const FixedGrid& grid, const Survivors& survivors, const FrontierPlan& plan,
                         Label* labels) {
     const Orientation view{grid, plan.transposed};
-    static constexpr Label nothing = 0;  // the row above the first one
-    const auto labels_at = [&](int r, int c) {
-        return r < 0 ? Survivors::Labels{&nothing, 1} : survivors.at(view.site(r, c));
-    };
-    const auto size = [](int count) { return static_cast<std::size_t>(count); };
-
-    std::size_t states_total = 0;
-    for_each_step(view, survivors, [&](int, int, double high, double low, double, double entering) {
-        states_total += static_cast<std::size_t>(high * low * entering);
+    steps_.clear();
+    std::size_t choices = 0;
+    for_each_step(view, survivors, [&](int r, int c, double high, double low, double, double) {
+        Step step;
+        step.site = view.site(r, c);
+        step.left = c ? view.site(r, c - 1) : -1;
+        step.entering = survivors.count(step.site);
+        if (r) step.above = view.site(r - 1, c);
+        step.leaving = r ? survivors.count(step.above) : 1;
+        step.rest = static_cast<std::size_t>(high * low);
+        choices += step.rest * static_cast<std::size_t>(step.entering);
+        steps_.push_back(step);
     });
-    choices_.resize(states_total);
+    choices_.resize(choices);
 
-    // State index: columns left of c (this row) slowest, then column c, then the columns right of
-    // c (previous row) fastest; so each step runs over contiguous states.
+    // State index: the site that entered last slowest, the one that leaves next fastest. Turned,
+    // the states of one leaving label lie together, and of those the states of one left label.
     best_.assign(1, 0);
-    std::uint16_t* choice = choices_.data();
-    for_each_step(
-        view, survivors, [&](int r, int c, double high_states, double low_states, double, double) {
-            const int p = view.site(r, c);
-            const auto high = static_cast<std::size_t>(high_states);
-            const auto low = static_cast<std::size_t>(low_states);
-            const auto entering = survivors.at(p), leaving = labels_at(r - 1, c);
-            next_.resize(high * size(entering.count) * low);
-
-            for (std::size_t h = 0; h < high; ++h) {
-                for (int e = 0; e < entering.count; ++e) {
-                    const std::size_t block = (h * size(entering.count) + size(e)) * low;
-                    Cost* to = next_.data() + block;
-                    std::uint16_t* from = choice + block;
-                    for (int k = 0; k < leaving.count; ++k) {
-                        const Cost* old = best_.data() + (h * size(leaving.count) + size(k)) * low;
-                        const Cost edge =
-                            r ? view.along(view.site(r - 1, c), leaving[k], entering[e]) : 0;
-                        for (std::size_t s = 0; s < low; ++s) {
-                            const Cost cost = old[s] + edge;
-                            const bool better = k == 0 || cost < to[s];
-                            to[s] = better ? cost : to[s];
-                            from[s] = better ? static_cast<std::uint16_t>(k) : from[s];
-                        }
-                    }
-                    Cost step = grid.unary(p)[entering[e]];
-                    if (c) {
-                        const int left = view.site(r, c - 1);
-                        const auto digit = static_cast<int>(h % size(survivors.count(left)));
-                        step += view.across(left, survivors.at(left)[digit], entering[e]);
-                    }
-                    for (std::size_t s = 0; s < low; ++s) to[s] += step;
-                }
-            }
-            choice += high * size(entering.count) * low;
-            best_.swap(next_);
+    Choice* choice = choices_.data();
+    for (const Step& step : steps_) {
+        const auto entering = survivors.at(step.site);
+        look_at(step, [&](int e, int k) {
+            if (step.above < 0) return Cost{0};  // nothing is above the first row
+            return view.along(step.above, survivors.at(step.above)[k], entering[e]);
         });
+        const auto leaving = static_cast<std::size_t>(step.leaving);
+        if (leaving > 1 && step.rest > 1) {
+            turned_.resize(best_.size());
+            turn(best_.data(), step.rest, leaving, turned_.data());
+            best_.swap(turned_);
+        }
+        const Cost* old = best_.data();
+        if (mostly_far_) find_cheapest(step, old);
 
-    // Walk back: the best final state names the labels of the last row, its choices the rest.
-    const int rows = view.rows(), columns = view.columns();
+        next_.resize(step.rest * static_cast<std::size_t>(step.entering));
+        const int lefts = step.left < 0 ? 1 : survivors.count(step.left);
+        const std::size_t count = step.rest / static_cast<std::size_t>(lefts);
+        Cost* to = next_.data();
+        for (int e = 0; e < step.entering; ++e) {
+            for (int l = 0; l < lefts; ++l, to += count, choice += count) {
+                Cost own = grid.unary(step.site)[entering[e]];
+                if (step.left >= 0)
+                    own += view.across(step.left, survivors.at(step.left)[l], entering[e]);
+                enter(step, old, e, static_cast<std::size_t>(l) * count, count, own, to, choice);
+            }
+        }
+        best_.swap(next_);
+    }
+    walk_back(survivors, labels);
+}
+
+// The best final state names the labels of the last row, its choices the rest.
+void FrontierCut::walk_back(const Survivors& survivors, Label* labels) const {
     auto state =
         static_cast<std::size_t>(std::min_element(best_.begin(), best_.end()) - best_.begin());
-    for (int r = rows; r-- > 0;) {
-        for (int c = columns; c-- > 0;) {
-            std::size_t low = 1, high = 1;
-            for (int k = c + 1; k < columns; ++k) low *= size(labels_at(r - 1, k).count);
-            for (int k = 0; k < c; ++k) high *= size(labels_at(r, k).count);
-            const auto entering = labels_at(r, c);
-            choice -= high * size(entering.count) * low;
-
-            const std::size_t s = state % low, e = state / low % size(entering.count);
-            const std::size_t h = state / low / size(entering.count);
-            labels[view.site(r, c)] = entering[static_cast<int>(e)];
-            state = (h * size(labels_at(r - 1, c).count) + choice[state]) * low + s;
-        }
+    const Choice* choice = choices_.data() + choices_.size();
+    for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
+        choice -= step->rest * static_cast<std::size_t>(step->entering);
+        labels[step->site] = survivors.at(step->site)[static_cast<int>(state / step->rest)];
+        state = state % step->rest * static_cast<std::size_t>(step->leaving) + choice[state];
     }
 }
 

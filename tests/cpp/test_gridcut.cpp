@@ -1,6 +1,7 @@
 // Every grid cut method against enumeration, on random energies of every kind.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <string>
 #include <vector>
@@ -159,6 +160,77 @@ TEST_CASE("min cut and frontier programme agree on wide binary grids") {
         const std::vector<std::int64_t> wide(labels.begin(), labels.end());
         CHECK(grid_energy(problem.view(), wide.data()) ==
               doctest::Approx(exact.energy).epsilon(1e-12));
+    }
+}
+
+// The least energy by a programme over whole rows: all label sequences of one against all of the
+// next.
+double row_by_row(const Problem& problem) {
+    const auto grid = problem.view();
+    std::vector<std::vector<int>> rows(1);
+    for (int c = 0; c < problem.w; ++c) {
+        std::vector<std::vector<int>> longer;
+        for (const auto& row : rows) {
+            for (int l = 0; l < problem.l; ++l) {
+                longer.push_back(row);
+                longer.back().push_back(l);
+            }
+        }
+        rows = longer;
+    }
+    const auto index = [](int k) { return static_cast<std::size_t>(k); };
+    const auto distance = [&](int a, int b) { return problem.pairwise[index(a * problem.l + b)]; };
+    std::vector<double> best(rows.size(), 0);
+    for (int r = 0; r < problem.h; ++r) {
+        std::vector<double> next(rows.size(), std::numeric_limits<double>::infinity());
+        for (std::size_t k = 0; k < rows.size(); ++k) {
+            for (std::size_t j = 0; j < (r ? rows.size() : 1); ++j) {
+                double energy = best[j];
+                for (int c = 0; r && c < problem.w; ++c)
+                    energy += grid.weight_v[index((r - 1) * problem.w + c)] *
+                              distance(rows[j][index(c)], rows[k][index(c)]);
+                next[k] = std::min(next[k], energy);
+            }
+            for (int c = 0; c < problem.w; ++c) {
+                next[k] += grid.unary[(r * problem.w + c) * problem.l + rows[k][index(c)]];
+                if (c)
+                    next[k] += grid.weight_h[index(r * (problem.w - 1) + c - 1)] *
+                               distance(rows[k][index(c - 1)], rows[k][index(c)]);
+            }
+        }
+        best = next;
+    }
+    return *std::min_element(best.begin(), best.end());
+}
+
+TEST_CASE("the frontier programme of many labels, all distances, is a programme over rows") {
+    std::mt19937 random(21);
+    FrontierCut frontier;  // one for all: nothing is left over from the grid before
+    FixedGrid grid;
+    Survivors survivors;
+    const int sizes[][3] = {{5, 3, 6}, {3, 3, 7}, {4, 2, 9}, {1, 3, 8}, {6, 1, 12}, {4, 3, 5}};
+    for (const auto& [h, w, l] : sizes) {
+        for (const auto distance :
+             {Distance::potts, Distance::truncated, Distance::quadratic, Distance::arbitrary}) {
+            for (const bool negative : {false, true}) {
+                const Problem problem = random_problem(random, h, w, l, distance, negative);
+                grid.assign(problem.view());
+                survivors.reset(grid);
+                for (const bool strike : {false, true}) {
+                    if (strike) survivors.strike_quick(grid);
+                    FrontierPlan plan = plan_frontier(grid, survivors);
+                    for (const bool transposed : {false, true}) {
+                        plan.transposed = transposed;
+                        if (transposed && h > 3 && l > 6) continue;  // too many states
+                        std::vector<Label> labels(static_cast<std::size_t>(h * w));
+                        frontier.solve(grid, survivors, plan, labels.data());
+                        const std::vector<std::int64_t> wide(labels.begin(), labels.end());
+                        CHECK(grid_energy(problem.view(), wide.data()) ==
+                              doctest::Approx(row_by_row(problem)).epsilon(1e-12));
+                    }
+                }
+            }
+        }
     }
 }
 
