@@ -28,6 +28,10 @@ class PowerOfTwo {
 
     double operator()(double value) const { return value * first_ * second_; }
 
+    // The two factors, one after the other, for callers who multiply several numbers at once.
+    double first() const { return first_; }
+    double second() const { return second_; }
+
   private:
     double first_, second_;
 };

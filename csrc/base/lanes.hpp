@@ -5,8 +5,13 @@
 // the same operations as loops.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
+
+#if defined(__SSE4_1__) && (defined(__GNUC__) || defined(__clang__))
+#include <smmintrin.h>
+#endif
 
 namespace comix {
 
@@ -191,6 +196,32 @@ inline Long2 load(const std::int64_t* from) {
 template <class Vector, class Number>
 void store(Vector lanes, Number* to) {
     std::memcpy(to, &lanes, sizeof lanes);
+}
+
+// Bit k: whether lane k of the mask is set.
+inline unsigned bits(Int4 mask) {
+#if defined(__SSE4_1__) && (defined(__GNUC__) || defined(__clang__))
+    return static_cast<unsigned>(_mm_movemask_ps(reinterpret_cast<__m128>(mask)));
+#else
+    return static_cast<unsigned>((mask[0] & 1) | (mask[1] & 2) | (mask[2] & 4) | (mask[3] & 8));
+#endif
+}
+inline unsigned bits(Long2 mask) {
+#if defined(__SSE4_1__) && (defined(__GNUC__) || defined(__clang__))
+    return static_cast<unsigned>(_mm_movemask_pd(reinterpret_cast<__m128d>(mask)));
+#else
+    return static_cast<unsigned>((mask[0] & 1) | (mask[1] & 2));
+#endif
+}
+
+// The nearest integers, as std::rint finds them.
+inline Double2 nearest(Double2 value) {
+#if defined(__SSE4_1__) && (defined(__GNUC__) || defined(__clang__))
+    return reinterpret_cast<Double2>(
+        _mm_round_pd(reinterpret_cast<__m128d>(value), _MM_FROUND_CUR_DIRECTION));
+#else
+    return Double2{std::rint(value[0]), std::rint(value[1])};
+#endif
 }
 
 // Some lane of the mask is set.

@@ -14,18 +14,10 @@ constexpr int kNarrow = 4;
 
 // A component wider than this costs more as a strip of doubles than as a minimum cut.
 template <class Number>
-constexpr int kWidestStrip = Lanes<Number>::kCount == 4 ? 8 : 5;
+constexpr int kWidestStrip = Lanes<Number>::kCount == 4 ? 8 : 6;
 
-// Appends those of the sites from `first` on whose lane is set; writes a vector's worth of sites.
-template <class Mask>
-int* append(Mask lanes, int first, int* list) {
-    constexpr int count = sizeof lanes / sizeof lanes[0];
-    for (int k = 0; k < count; ++k) {
-        *list = first + k;
-        list -= lanes[k];
-    }
-    return list;
-}
+// Grids of at most this many sites find their components in a few words.
+constexpr int kFewSites = 4 * SiteSet::kBits;
 
 }  // namespace
 
@@ -38,16 +30,16 @@ void GridMove<Number>::resize(int height, int width) {
     for (auto* field : {&alone_, &joint_right_, &joint_down_, &own_, &all_, &least_,
                         &negative_right_, &negative_down_})
         field->resize(sites_, margin(width));
-    open_.resize(sites_, margin(width));
-    found_.resize(sites_, margin(width));
-    constexpr int lanes = Lanes<Number>::kCount;
-    choice_.resize(at(sites_ + lanes));
-    list_.resize(at(sites_ + lanes));
+    for (auto* set : {&open_, &rest_, &choice_, &has_left_, &has_right_})
+        set->resize(std::max(sites_, kFewSites), width);
+    list_.resize(at(sites_) + 1);
     row_.resize(at(sites_));
     column_.resize(at(sites_));
     for (int p = 0; p < sites_; ++p) {
         row_[at(p)] = p / width;
         column_[at(p)] = p % width;
+        has_left_.add(p, p % width > 0);
+        has_right_.add(p, (p + 1) % width > 0);
     }
     topology_.resize(height, width);
     move_.resize(height, width);
@@ -71,12 +63,12 @@ bool GridMove<Number>::choose(bool attractive) {
     help_right_ = joint_right_.data();
     help_down_ = joint_down_.data();
     if (!attractive) find_help();
-    if (settle_sites()) {
-        std::fill(found_.data(), found_.data() + sites_, std::uint8_t{0});
+    settle_sites();
+    if (!open_.empty()) {
+        rest_ = open_;
         wide_.clear();
-        for (const int p : open_list_) {
-            if (found_.data()[p]) continue;
-            const Component component = find_component(p);
+        while (!rest_.empty()) {
+            const Component component = find_component();
             if (std::min(component.high(), component.wide()) <= kWidestStrip<Number>) {
                 decide_in_strip(component);
             } else {
@@ -85,8 +77,7 @@ bool GridMove<Number>::choose(bool attractive) {
         }
         if (!wide_.empty()) submodular_ ? decide_by_cut() : decide_generally();
     }
-    const auto end = choice_.begin() + sites_;
-    return std::find(choice_.begin(), end, 1) != end;
+    return !choice_.empty();
 }
 
 template <class Number>
@@ -111,58 +102,64 @@ void GridMove<Number>::find_help() {
 // Sites that gain alone gain in any company; sites that do not gain in the company of all that may
 // be taken stay. Either tells its neighbours. What is left is open.
 template <class Number>
-bool GridMove<Number>::settle_sites() {
+void GridMove<Number>::settle_sites() {
     constexpr int lanes = Lanes<Number>::kCount;
     const int w = width_, n = sites_;
     const Number *alone = alone_.data(), *right = help_right_, *down = help_down_;
     Number *own = own_.data(), *all = all_.data(), *least = least_.data();
-    for (int p = 0; p < n; p += lanes)
-        store(load(alone + p) + load(right + p) + load(right + p - 1) + load(down + p) +
-                  load(down + p - w),
-              all + p);
-    spread(all, least, [](Number cost, Number joint) { return cost - joint; });
-    if (submodular_)
-        spread(alone, own, [](Number cost, Number joint) { return cost + joint; });
-    else
-        std::copy(alone, alone + n, own);
-
-    MaskNumber* open = open_.data();
-    open_list_.resize(at(n + lanes));  // the last ones are for what is not kept
-    int* list = open_list_.data();
-    for (int p = 0; p < n; p += lanes) {
-        const Mask gains = negative(load(own + p));
-        Mask sure{};
-        if (submodular_) sure = gains;
-        const Mask here = negative(load(least + p)) ^ sure;
-        store(here, open + p);
-        list = append(here, p, list);
-        for (int k = 0; k < lanes; ++k) choice_[at(p + k)] = static_cast<std::uint8_t>(-sure[k]);
+    for (int first = 0; first < n; first += SiteSet::kBits) {
+        SiteWord<Number> gain_alone, may_gain;
+        for (int p = first, end = std::min(n, first + SiteSet::kBits); p < end; p += lanes) {
+            const Vector cost = load(alone + p);
+            const Vector helped = cost + load(right + p) + load(right + p - 1) + load(down + p) +
+                                  load(down + p - w);
+            store(helped, all + p);
+            gain_alone.append(negative(cost));
+            may_gain.append(negative(helped));
+        }
+        choice_.words()[first / SiteSet::kBits] = gain_alone.word();
+        open_.words()[first / SiteSet::kBits] = may_gain.word();
     }
-    open_list_.resize(at(list - open_list_.data()));
-    return !open_list_.empty();
+    spread(all, least, open_, [](Number cost, Number joint) { return cost - joint; });
+    if (!submodular_) {
+        std::copy(alone, alone + n, own);
+        choice_.clear();
+        return;
+    }
+    spread(alone, own, choice_, [](Number cost, Number joint) { return cost + joint; });
+    for (int k = 0; k < open_.count_words(); ++k) open_.words()[k] ^= choice_.words()[k];
 }
 
 // Writes what the sites cost together with those neighbours who `first` cost less than nothing, and
 // goes on from there: where that changes a site's sign, which happens only in one direction, the
-// neighbours' costs change too. No branches on costs: which way they go, no processor foresees.
+// neighbours' costs change too. `gaining`: the sites with negative `first`, and in the end with
+// negative `cost`. No branches on costs: which way they go, no processor foresees.
 template <class Number>
 template <class Change>
-void GridMove<Number>::spread(const Number* first, Number* cost, const Change& change) {
+void GridMove<Number>::spread(const Number* first, Number* cost, SiteSet& gaining,
+                              const Change& change) {
     constexpr int lanes = Lanes<Number>::kCount;
     const Number *alone = alone_.data(), *right = help_right_, *down = help_down_;
-    const int w = width_;
+    const int w = width_, n = sites_;
     const auto joint = [&](const Number* costs, int q) {
         return only(load(costs), negative(load(first + q)));
     };
     int *const begin = list_.data(), *end = begin;
-    for (int p = 0; p < sites_; p += lanes) {
-        const Vector now = load(alone + p) + joint(right + p, p + 1) + joint(right + p - 1, p - 1) +
-                           joint(down + p, p + w) + joint(down + p - w, p - w);
-        store(now, cost + p);
-        end = append(negative(load(first + p)) ^ negative(now), p, end);
+    for (int start = 0; start < n; start += SiteSet::kBits) {
+        SiteWord<Number> gain;
+        for (int p = start, stop = std::min(n, start + SiteSet::kBits); p < stop; p += lanes) {
+            const Vector now = load(alone + p) + joint(right + p, p + 1) +
+                               joint(right + p - 1, p - 1) + joint(down + p, p + w) +
+                               joint(down + p - w, p - w);
+            store(now, cost + p);
+            gain.append(negative(now));
+        }
+        const SiteSet::Word changed = gain.word() ^ gaining.words()[start / SiteSet::kBits];
+        SiteSet::for_each_bit(changed, start, [&](int p) { *end++ = p; });
     }
     for (const int* site = begin; site != end; ++site) {
         const int p = *site;
+        gaining.flip(p);
         const auto tell = [&](int q, Number joint_cost) {
             const Number was = cost[q], is = change(was, joint_cost);
             cost[q] = is;
@@ -176,21 +173,23 @@ void GridMove<Number>::spread(const Number* first, Number* cost, const Change& c
     }
 }
 
-// The open sites connected with `seed`.
+// The open sites connected with the first one that is in no component yet.
 template <class Number>
-auto GridMove<Number>::find_component(int seed) -> Component {
-    const MaskNumber* open = open_.data();
+auto GridMove<Number>::find_component() -> Component {
+    if (sites_ <= SiteSet::kBits) return flood_component<1>();
+    if (sites_ <= kFewSites) return flood_component<kFewSites / SiteSet::kBits>();
     const int w = width_;
-    std::uint8_t* found = found_.data();
     int* list = list_.data();
     std::size_t count = 0;
     const auto visit = [&](int q, bool linked) {
-        const bool fresh = linked & (open[q] != 0) & (found[q] == 0);
-        found[q] |= static_cast<std::uint8_t>(fresh);
+        const bool fresh = linked & rest_[q];
+        rest_.remove(q, fresh);
         list[count] = q;
         count += fresh;
     };
-    visit(seed, true);
+    int word = 0;
+    while (rest_.words()[word] == 0) ++word;
+    visit(SiteSet::kBits * word + SiteSet::lowest(rest_.words()[word]), true);
     int top = height_, bottom = 0, left = width_, right = 0;
     for (std::size_t k = 0; k < count; ++k) {
         const int p = list[k], r = row_[at(p)], c = column_[at(p)];
@@ -205,6 +204,40 @@ auto GridMove<Number>::find_component(int seed) -> Component {
         visit(p + w, true);
     }
     return {list, list + count, top, bottom, left, right};
+}
+
+// The same on few sites, in words: rows are between 5 and 51 sites long.
+template <class Number>
+template <int Words>
+auto GridMove<Number>::flood_component() -> Component {
+    using Word = SiteSet::Word;
+    const int w = width_, back = SiteSet::kBits - w;
+    Word* rest = rest_.words();
+    Word in[Words + 2] = {};  // with a word before and after
+    int seed = 0;
+    while (rest[seed] == 0) ++seed;
+    in[seed + 1] = rest[seed] & ~(rest[seed] - 1);
+    for (Word grown = 1; grown != 0;) {
+        grown = 0;
+        for (int k = 1; k <= Words; ++k) {
+            const Word was = in[k];
+            in[k] |= ((in[k] << 1 | in[k - 1] >> 63) & has_left_.words()[k - 1] & rest[k - 1]) |
+                     ((in[k] >> 1 | in[k + 1] << 63) & has_right_.words()[k - 1] & rest[k - 1]);
+            in[k] |= (in[k] << w | in[k - 1] >> back | in[k] >> w | in[k + 1] << back) & rest[k - 1];
+            grown |= was ^ in[k];
+        }
+    }
+    int *const begin = list_.data(), *end = begin;
+    int left = width_, right = 0;
+    for (int k = 0; k < Words; ++k) {
+        rest[k] ^= in[k + 1];
+        SiteSet::for_each_bit(in[k + 1], SiteSet::kBits * k, [&](int p) {
+            *end++ = p;
+            left = std::min(left, column_[at(p)]);
+            right = std::max(right, column_[at(p)]);
+        });
+    }
+    return {begin, end, row_[at(*begin)], row_[at(end[-1])], left, right};
 }
 
 // Solves a narrow component.
@@ -225,19 +258,18 @@ void GridMove<Number>::decide_in_strip(const Component& component) {
     Number *alone = strip_costs_.data(), *above = alone + cells, *before = above + cells;
     Number *from_up = transposed ? before : above, *from_back = transposed ? above : before;
     const Number *own = own_.data(), *down = joint_down_.data(), *right = joint_right_.data();
-    const MaskNumber* open = open_.data();
     for (const int p : component) {
         const auto [r, c] = place(p);
         const int k = r * width + c, up = p - width_, back = p - 1;
         alone[k] = own[p];
-        from_up[k] = down[up] * static_cast<Number>(-open[up]);
-        from_back[k] = right[back] * static_cast<Number>(-open[back]);
+        from_up[k] = down[up] * static_cast<Number>(open_[up]);
+        from_back[k] = right[back] * static_cast<Number>(open_[back]);
     }
     if (strip_.solve(rows, width, {alone, above, before}) >= 0) return;
     const auto& choices = strip_.choices();
     for (const int p : component) {
         const auto [r, c] = place(p);
-        choice_[at(p)] = choices[at(r)] >> c & 1;
+        choice_.add(p, choices[at(r)] >> c & 1);
     }
 }
 
@@ -268,9 +300,13 @@ Number GridMove<Number>::solve_strip() {
     const Number best = strip_.solve(rows, width, costs);
     if (best >= 0) return 0;
     const auto& choices = strip_.choices();
-    for (int r = 0; r < rows; ++r)
-        for (int c = 0, p = r * down; c < columns; ++c, p += right)
-            choice_[at(p)] = choices[at(r)] >> c & 1;
+    choice_.clear();
+    for (int r = 0; r < rows; ++r) {
+        if (transposed)
+            for (int c = 0; c < columns; ++c) choice_.add(r + c * width_, choices[at(r)] >> c & 1);
+        else
+            choice_.add_run(r * columns, choices[at(r)]);
+    }
     return best;
 }
 
@@ -278,14 +314,13 @@ Number GridMove<Number>::solve_strip() {
 // joint y + |joint| (1 - x) y.
 template <class Number>
 void GridMove<Number>::decide_by_cut() {
-    const MaskNumber* open = open_.data();
     const Number *right = joint_right_.data(), *down = joint_down_.data();
     const auto node = [&](int p) { return topology_.node(row_[at(p)], column_[at(p)]); };
     flow_.reset(topology_);
     for (const int p : wide_) {
         // A joint cost where its other site is open too, else 0.
-        const auto joint = [open](Number value, int q) {
-            return static_cast<Cost>(value) & static_cast<Cost>(open[q]);
+        const auto joint = [this](Number value, int q) {
+            return static_cast<Cost>(value) & -static_cast<Cost>(open_[q]);
         };
         flow_.add_sink_side_cost(node(p), static_cast<Cost>(own_.data()[p]) +
                                               joint(right[p - 1], p - 1) +
@@ -295,7 +330,7 @@ void GridMove<Number>::decide_by_cut() {
                            0);
     }
     flow_.solve();
-    for (const int p : wide_) choice_[at(p)] = flow_.on_sink_side(node(p));
+    for (const int p : wide_) choice_.add(p, flow_.on_sink_side(node(p)));
 }
 
 // Everything by the general move.
@@ -311,19 +346,19 @@ void GridMove<Number>::decide_generally() {
         if (row_[at(p)] + 1 < height_) move_.set_vertical(p, edge(joint_down_));
     }
     move_.solve(true);
-    for (int p = 0; p < sites_; ++p) choice_[at(p)] = move_.takes(p);
+    choice_.clear();
+    for (int p = 0; p < sites_; ++p) choice_.add(p, move_.takes(p));
 }
 
 template <class Number>
 Number GridMove<Number>::energy() const {
     const Number *right = joint_right_.data(), *down = joint_down_.data();
     Number sum = 0;
-    for (int p = 0; p < sites_; ++p) {
-        if (!choice_[at(p)]) continue;
+    choice_.for_each([&](int p) {  // joint costs are zero where there is no edge
         sum += alone_.data()[p];
-        if (column_[at(p)] + 1 < width_ && choice_[at(p + 1)]) sum += right[p];
-        if (row_[at(p)] + 1 < height_ && choice_[at(p + width_)]) sum += down[p];
-    }
+        if (choice_[p + 1]) sum += right[p];
+        if (choice_[p + width_]) sum += down[p];
+    });
     return sum;
 }
 

@@ -22,6 +22,7 @@
 #include "base/lanes.hpp"
 #include "gridcut/binary_move.hpp"
 #include "gridcut/maxflow.hpp"
+#include "gridcut/site_set.hpp"
 #include "gridcut/strip_table.hpp"
 
 namespace comix::gridcut {
@@ -59,14 +60,13 @@ class GridMove {
     Number solve();
     // Whether the answer takes any site. `attractive`: no joint cost is positive, the caller knows.
     bool choose(bool attractive);
-    // 1 where the last answer takes the site; valid when solve() returned less than 0, or choose()
+    // The sites that the last answer takes; valid when solve() returned less than 0, or choose()
     // true.
-    const std::uint8_t* choices() const { return choice_.data(); }
+    const SiteSet& choices() const { return choice_; }
 
   private:
     using Vector = typename Lanes<Number>::Vector;
     using Mask = typename Lanes<Number>::Mask;
-    using MaskNumber = typename Lanes<Number>::MaskNumber;
 
     // Sites, and the rows and columns that they span.
     struct Component {
@@ -82,10 +82,12 @@ class GridMove {
     bool narrow() const;
     Number solve_strip();
     void find_help();
-    bool settle_sites();
+    void settle_sites();
     template <class Change>
-    void spread(const Number* first, Number* cost, const Change& change);
-    Component find_component(int seed);
+    void spread(const Number* first, Number* cost, SiteSet& gaining, const Change& change);
+    Component find_component();
+    template <int Words>
+    Component flood_component();
     void decide_in_strip(const Component& component);
     void decide_by_cut();
     void decide_generally();
@@ -98,12 +100,13 @@ class GridMove {
     Field<Number> least_;  // alone, and negative joint costs with sites that may be taken
     Field<Number> negative_right_, negative_down_;  // joint costs where negative, else 0
     const Number *help_right_ = nullptr, *help_down_ = nullptr;  // these, or all joint costs
-    Field<MaskNumber> open_;     // -1 where the choice depends on the neighbours
-    Field<std::uint8_t> found_;  // in a component
-    bool submodular_ = false;    // no joint cost is positive
-    std::vector<std::uint8_t> choice_;
-    std::vector<int> list_;  // of sites; the last ones are for what is not kept
-    std::vector<int> open_list_, wide_;
+    SiteSet open_;             // the choice depends on the neighbours
+    SiteSet rest_;             // of those, not yet in a component
+    SiteSet choice_;           // taken
+    SiteSet has_left_, has_right_;  // not in the first, the last column
+    bool submodular_ = false;  // no joint cost is positive
+    std::vector<int> list_;    // of sites; the last one is for what is not kept
+    std::vector<int> wide_;
     std::vector<int> row_, column_;  // [site]
     std::vector<Number> strip_costs_;
     StripTable<Number> strip_;

@@ -20,10 +20,8 @@ double distance(const GridProblem& problem, int difference) {
     return difference >= 0 ? problem.pairwise[difference * labels] : problem.pairwise[-difference];
 }
 
-// The nearest integer, for magnitudes below 2^51: beyond 2^52 doubles have no fractions.
-Double2 nearest(Double2 value) {
-    const Double2 beyond = Lanes<double>::all(6755399441055744.0);  // 1.5 * 2^52
-    return value + beyond - beyond;
+Double2 load_pair(const double* first, const double* second) {
+    return Double2{*first, *second};
 }
 
 }  // namespace
@@ -84,32 +82,56 @@ bool OrderedDescent::take_weights(const GridProblem& problem, double* sum) {
     return !any(below_zero);
 }
 
+// Calls visit(p, costs of site p, costs of site p + 1) for every second site; beyond the last one
+// costs are zero.
+template <class Visit>
+void OrderedDescent::for_each_pair(const GridProblem& problem, const Visit& visit) const {
+    const std::int64_t labels = labels_;
+    const double* unary = problem.unary;
+    for (int p = 0; p < sites_; p += 2, unary += 2 * labels)
+        visit(p, unary, p + 1 < sites_ ? unary + labels : nothing_.data());
+}
+
 // The sum of all differences of a site's neighbouring labels; not finite unless all costs are.
 double OrderedDescent::unary_variation(const GridProblem& problem) const {
-    double sum = 0;
-    const double* unary = problem.unary;
-    for (int p = 0; p < sites_; ++p, unary += labels_)
-        for (int l = 1; l < labels_; ++l) sum += std::abs(unary[l] - unary[l - 1]);
-    return sum;
+    const int labels = labels_;
+    const Double2 zero = Lanes<double>::all(0);
+    Double2 sum = zero;
+    for_each_pair(problem, [&](int, const double* unary, const double* other) {
+        Double2 below = load_pair(unary, other);
+        for (int l = 1; l < labels; ++l) {
+            const Double2 here = load_pair(unary + l, other + l), step = here - below;
+            sum = sum - least(step, zero - step);
+            below = here;
+        }
+    });
+    return sum[0] + sum[1];
 }
 
 // Unary costs as integers; false when some are not convex.
 bool OrderedDescent::take_steps(const GridProblem& problem, int shift) {
     const PowerOfTwo scale(shift);
-    const double* unary = problem.unary;
-    double* step = steps_.data();
-    bool convex = true;
-    for (int p = 0; p < sites_; ++p, unary += labels_, step += labels_ - 1) {
-        double below = 0;
-        for (int l = 0; l + 1 < labels_; ++l) {
-            const double here = std::rint(scale(unary[l + 1] - unary[0]));
-            step[l] = here - below;
-            convex &= l == 0 || step[l] >= step[l - 1];
+    const Double2 high = Lanes<double>::all(scale.first()),
+                  low = Lanes<double>::all(scale.second());
+    const int labels = labels_, plane = plane_;
+    double *steps = steps_.data(), *up = up_.data();
+    Long2 concave{};
+    for_each_pair(problem, [&](int p, const double* unary, const double* other) {
+        const Double2 lowest = load_pair(unary, other);
+        Double2 below = Lanes<double>::all(0), last = below;
+        for (int l = 0; l + 1 < labels; ++l) {
+            const Double2 here = nearest((load_pair(unary + l + 1, other + l + 1) - lowest) * high * low);
+            const Double2 step = here - below;
+            store(step, steps + l * plane + p);
+            if (l == 0)
+                store(step, up + p);
+            else
+                concave = concave | negative(step - last);
+            last = step;
             below = here;
         }
-        up_.data()[p] = step[0];
-    }
-    return convex;
+    });
+    return !any(concave);
 }
 
 void OrderedDescent::resize(const GridProblem& problem) {
@@ -122,8 +144,15 @@ void OrderedDescent::resize(const GridProblem& problem) {
                             &below_.first, &below_.second})
             field->resize(sites_, GridMove<double>::margin(width_));
         move_.resize(height_, width_);
+        for (auto* edges : {&right_, &below_}) edges->places.resize(sites_, width_);
+        for (int p = 0; p < sites_; ++p) {
+            right_.places.add(p, (p + 1) % width_ > 0);
+            below_.places.add(p, p + width_ < sites_);
+        }
     }
-    steps_.resize(at(sites_) * at(labels_ - 1));
+    plane_ = (sites_ + kLanes - 1) / kLanes * kLanes;
+    steps_.resize(at(plane_) * at(labels_ - 1));
+    nothing_.assign(at(labels_), 0.0);
 }
 
 bool OrderedDescent::prepare(const GridProblem& problem) {
@@ -183,19 +212,19 @@ bool OrderedDescent::rise() {
 }
 
 // The costs of the next move: unary costs of the sites that moved, and the edges with one of them,
-// listed first: which they are, no processor foresees.
+// picked from words: which they are, no processor foresees.
 void OrderedDescent::note_moves(const Label* labels) {
-    for (const int p : list_) up_.data()[p] = steps_[at(p) * at(labels_ - 1) + at(labels[p])];
-    const std::uint8_t* choice = move_.choices();
+    const SiteSet& choices = move_.choices();
+    choices.for_each([&](int p) { up_.data()[p] = steps_[at(labels[p]) * at(plane_) + at(p)]; });
     const auto note = [&](Edges& edges, int distance, double* joint) {
-        list_.resize(at(sites_));
-        std::size_t count = 0;
-        for (int p = 0; p + distance < sites_; ++p) {
-            list_[count] = p;
-            count += choice[p] != choice[p + distance];
+        for (int k = 0; k < edges.places.count_words(); ++k) {
+            const int first = SiteSet::kBits * k;
+            const SiteSet::Word changed = (choices.words()[k] ^ choices.from(first + distance)) &
+                                          edges.places.words()[k];
+            SiteSet::for_each_bit(changed, first, [&](int p) {
+                note_edge(edges, p, labels[p] - labels[p + distance], joint);
+            });
         }
-        list_.resize(count);
-        for (const int p : list_) note_edge(edges, p, labels[p] - labels[p + distance], joint);
     };
     note(right_, 1, move_.joint_right());
     note(below_, width_, move_.joint_down());
@@ -207,15 +236,7 @@ void OrderedDescent::solve(Label* labels) {
     begin_edges(below_, move_.joint_down());
     // After k rises no label is above k, so the last one needs no proof that nothing rises further.
     for (int k = 1; k < labels_ && rise(); ++k) {
-        const std::uint8_t* choice = move_.choices();
-        list_.resize(at(sites_) + 1);  // the last one is for what is not kept
-        std::size_t count = 0;
-        for (int p = 0; p < sites_; ++p) {
-            labels[p] += choice[p];
-            list_[count] = p;
-            count += choice[p];
-        }
-        list_.resize(count);
+        move_.choices().for_each([&](int p) { ++labels[p]; });
         if (k + 1 < labels_) note_moves(labels);
     }
 }

@@ -31,6 +31,7 @@ class OrderedDescent {
   private:
     // What an edge costs more when only its first or only its second site goes up; by first site.
     struct Edges {
+        SiteSet places;        // of the first sites
         Field<double> weight;  // scaled; 0 where there is no edge
         Field<double> first, second;
     };
@@ -38,6 +39,8 @@ class OrderedDescent {
     void resize(const GridProblem& problem);
     bool take_distances(const GridProblem& problem);
     bool take_weights(const GridProblem& problem, double* sum);
+    template <class Visit>
+    void for_each_pair(const GridProblem& problem, const Visit& visit) const;
     double unary_variation(const GridProblem& problem) const;
     bool take_steps(const GridProblem& problem, int shift);
     void begin_edges(Edges& edges, double* joint);
@@ -49,10 +52,11 @@ class OrderedDescent {
     std::vector<double> grow_, shrink_;  // what the label distance changes by when the difference
                                          // grows or shrinks by one; by difference + L - 1
     double largest_change_ = 0;          // what a move can pay on an edge of weight 1, at most
-    std::vector<double> steps_;          // [site, l]: what label l + 1 costs more than label l
+    std::vector<double> steps_;          // [l, site]: what label l + 1 costs more than label l
+    int plane_ = 0;                      // sites in a plane of them: whole vectors
+    std::vector<double> nothing_;        // [l]: costs where there is no site
     Field<double> up_;                   // what one label more costs
     Edges right_, below_;
-    std::vector<int> list_;  // of sites: those that moved, or whose edge changed
     GridMove<double> move_;
 };
 

@@ -185,26 +185,17 @@ bool QuickExpansion::expand(Label a, Label* labels) {
 }
 
 void QuickExpansion::install(Label a, Label* labels) {
-    const std::uint8_t* choice = move_.choices();
+    const SiteSet& taken = move_.choices();
     const Quick* unary = unary_.data() + std::int64_t{a} * sites_;
-    // Listed without a branch: which sites move, no processor foresees.
-    taken_.resize(at(sites_) + 1);  // the last one is for what is not kept
-    int* const taken = taken_.data();
-    int* end = taken;
-    for (int p = 0, sites = sites_; p < sites; ++p) {
-        *end = p;
-        end += choice[p];
-    }
-    for (const int* site = taken; site != end; ++site) {
-        labels[*site] = a;
-        current_.data()[*site] = unary[*site];
-    }
-    for (const int* site = taken; site != end; ++site) {
-        const int p = *site;
+    taken.for_each([&](int p) {
+        labels[p] = a;
+        current_.data()[p] = unary[p];
+    });
+    taken.for_each([&](int p) {
         note_edges(p, labels);
         if (p > 0) note_edges(p - 1, labels);
         if (p >= width_) note_edges(p - width_, labels);
-    }
+    });
 }
 
 // The move to label a: what it costs a site alone, neighbours staying, and what two neighbours'

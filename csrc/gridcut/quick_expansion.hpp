@@ -76,7 +76,6 @@ class QuickExpansion {
     Field<Quick> now_right_, now_down_;        // current cost of the edges
     Field<Quick> inside_right_, inside_down_;  // -1 where there is an edge, else 0
     Field<Quick> to_a_, from_a_;               // pair costs (a, label), (label, a), when uniform
-    std::vector<int> taken_;
     GridMove<Quick> move_;
 };
 
