@@ -314,20 +314,24 @@ Number GridMove<Number>::solve_strip() {
 // joint y + |joint| (1 - x) y.
 template <class Number>
 void GridMove<Number>::decide_by_cut() {
-    const Number *right = joint_right_.data(), *down = joint_down_.data();
-    const auto node = [&](int p) { return topology_.node(row_[at(p)], column_[at(p)]); };
+    const Number *own = own_.data(), *right = joint_right_.data(), *down = joint_down_.data();
+    const GridTopology topology = topology_;  // copies: nothing that is written can be they
+    const int w = width_, *row = row_.data(), *column = column_.data();
+    const SiteSet::Word* open = open_.words();
+    const auto node = [=](int p) { return topology.node(row[p], column[p]); };
     flow_.reset(topology_);
+    const auto add_edge = [=](int here, GridTopology::Direction direction, Number value, int q) {
+        // The joint cost where its other site is open too, else 0.
+        const Cost joint = static_cast<Cost>(value) & -static_cast<Cost>(SiteSet::has(open, q));
+        const Arc arc = topology.arc(here, direction);
+        flow_.add_capacity(arc, -joint);
+        flow_.add_sink_side_cost(topology.head(arc), joint);
+    };
     for (const int p : wide_) {
-        // A joint cost where its other site is open too, else 0.
-        const auto joint = [this](Number value, int q) {
-            return static_cast<Cost>(value) & -static_cast<Cost>(open_[q]);
-        };
-        flow_.add_sink_side_cost(node(p), static_cast<Cost>(own_.data()[p]) +
-                                              joint(right[p - 1], p - 1) +
-                                              joint(down[p - width_], p - width_));
-        flow_.add_capacity(topology_.arc(node(p), GridTopology::right), -joint(right[p], p + 1), 0);
-        flow_.add_capacity(topology_.arc(node(p), GridTopology::down), -joint(down[p], p + width_),
-                           0);
+        const int here = node(p);
+        flow_.add_sink_side_cost(here, static_cast<Cost>(own[p]));
+        add_edge(here, GridTopology::right, right[p], p + 1);
+        add_edge(here, GridTopology::down, down[p], p + w);
     }
     flow_.solve();
     for (const int p : wide_) choice_.add(p, flow_.on_sink_side(node(p)));

@@ -88,23 +88,23 @@ template <class Visit>
 void OrderedDescent::for_each_pair(const GridProblem& problem, const Visit& visit) const {
     const std::int64_t labels = labels_;
     const double* unary = problem.unary;
-    for (int p = 0; p < sites_; p += 2, unary += 2 * labels)
-        visit(p, unary, p + 1 < sites_ ? unary + labels : nothing_.data());
+    const int last = sites_ - 1;
+    int p = 0;
+    for (; p < last; p += 2, unary += 2 * labels) visit(p, unary, unary + labels);
+    if (p == last) visit(p, unary, nothing_.data());
 }
 
 // The sum of all differences of a site's neighbouring labels; not finite unless all costs are.
 double OrderedDescent::unary_variation(const GridProblem& problem) const {
-    const int labels = labels_;
     const Double2 zero = Lanes<double>::all(0);
     Double2 sum = zero;
-    for_each_pair(problem, [&](int, const double* unary, const double* other) {
-        Double2 below = load_pair(unary, other);
-        for (int l = 1; l < labels; ++l) {
-            const Double2 here = load_pair(unary + l, other + l), step = here - below;
+    for (int l = 0; l + 1 < labels_; ++l) {
+        for_each_pair(problem, [&](int, const double* unary, const double* other) {
+            const Double2 step =
+                load_pair(unary + l + 1, other + l + 1) - load_pair(unary + l, other + l);
             sum = sum - least(step, zero - step);
-            below = here;
-        }
-    });
+        });
+    }
     return sum[0] + sum[1];
 }
 
@@ -113,24 +113,29 @@ bool OrderedDescent::take_steps(const GridProblem& problem, int shift) {
     const PowerOfTwo scale(shift);
     const Double2 high = Lanes<double>::all(scale.first()),
                   low = Lanes<double>::all(scale.second());
-    const int labels = labels_, plane = plane_;
-    double *steps = steps_.data(), *up = up_.data();
     Long2 concave{};
-    for_each_pair(problem, [&](int p, const double* unary, const double* other) {
-        const Double2 lowest = load_pair(unary, other);
-        Double2 below = Lanes<double>::all(0), last = below;
-        for (int l = 0; l + 1 < labels; ++l) {
-            const Double2 here = nearest((load_pair(unary + l + 1, other + l + 1) - lowest) * high * low);
-            const Double2 step = here - below;
-            store(step, steps + l * plane + p);
-            if (l == 0)
+    double* up = up_.data();
+    for (int l = 0; l + 1 < labels_; ++l) {
+        double* steps = steps_.data() + l * plane_;
+        const auto height = [=](int label, const double* unary, const double* other) {
+            const Double2 above = load_pair(unary + label, other + label) - load_pair(unary, other);
+            return nearest(above * high * low);
+        };
+        if (l == 0) {
+            for_each_pair(problem, [=](int p, const double* unary, const double* other) {
+                const Double2 step = height(1, unary, other);
+                store(step, steps + p);
                 store(step, up + p);
-            else
-                concave = concave | negative(step - last);
-            last = step;
-            below = here;
+            });
+            continue;
         }
-    });
+        const double* before = steps - plane_;
+        for_each_pair(problem, [=, &concave](int p, const double* unary, const double* other) {
+            const Double2 step = height(l + 1, unary, other) - height(l, unary, other);
+            store(step, steps + p);
+            concave = concave | negative(step - load(before + p));
+        });
+    }
     return !any(concave);
 }
 

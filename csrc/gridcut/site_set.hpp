@@ -31,7 +31,8 @@ class SiteSet {
     Word* words() { return bits_.data() + before_; }
     const Word* words() const { return bits_.data() + before_; }
 
-    bool operator[](int site) const { return words()[word(site)] >> bit(site) & 1; }
+    bool operator[](int site) const { return has(words(), site); }
+    static bool has(const Word* words, int site) { return words[word(site)] >> bit(site) & 1; }
     bool empty() const {
         Word some = 0;
         for (int k = 0; k < words_; ++k) some |= words()[k];
