@@ -111,8 +111,8 @@ void GridMove<Number>::settle_sites() {
         SiteWord<Number> gain_alone, may_gain;
         for (int p = first, end = std::min(n, first + SiteSet::kBits); p < end; p += lanes) {
             const Vector cost = load(alone + p);
-            const Vector helped = cost + load(right + p) + load(right + p - 1) + load(down + p) +
-                                  load(down + p - w);
+            const Vector helped =
+                cost + load(right + p) + load(right + p - 1) + load(down + p) + load(down + p - w);
             store(helped, all + p);
             gain_alone.append(negative(cost));
             may_gain.append(negative(helped));
@@ -223,7 +223,8 @@ auto GridMove<Number>::flood_component() -> Component {
             const Word was = in[k];
             in[k] |= ((in[k] << 1 | in[k - 1] >> 63) & has_left_.words()[k - 1] & rest[k - 1]) |
                      ((in[k] >> 1 | in[k + 1] << 63) & has_right_.words()[k - 1] & rest[k - 1]);
-            in[k] |= (in[k] << w | in[k - 1] >> back | in[k] >> w | in[k + 1] << back) & rest[k - 1];
+            in[k] |=
+                (in[k] << w | in[k - 1] >> back | in[k] >> w | in[k + 1] << back) & rest[k - 1];
             grown |= was ^ in[k];
         }
     }

@@ -100,12 +100,12 @@ class GridMove {
     Field<Number> least_;  // alone, and negative joint costs with sites that may be taken
     Field<Number> negative_right_, negative_down_;  // joint costs where negative, else 0
     const Number *help_right_ = nullptr, *help_down_ = nullptr;  // these, or all joint costs
-    SiteSet open_;             // the choice depends on the neighbours
-    SiteSet rest_;             // of those, not yet in a component
-    SiteSet choice_;           // taken
+    SiteSet open_;                  // the choice depends on the neighbours
+    SiteSet rest_;                  // of those, not yet in a component
+    SiteSet choice_;                // taken
     SiteSet has_left_, has_right_;  // not in the first, the last column
-    bool submodular_ = false;  // no joint cost is positive
-    std::vector<int> list_;    // of sites; the last one is for what is not kept
+    bool submodular_ = false;       // no joint cost is positive
+    std::vector<int> list_;         // of sites; the last one is for what is not kept
     std::vector<int> wide_;
     std::vector<int> row_, column_;  // [site]
     std::vector<Number> strip_costs_;

@@ -121,7 +121,9 @@ class MaxFlow {
     }
 
     // The same with nothing the other way.
-    void add_capacity(Arc arc, Cost forward) { residual_[static_cast<std::size_t>(arc)] += forward; }
+    void add_capacity(Arc arc, Cost forward) {
+        residual_[static_cast<std::size_t>(arc)] += forward;
+    }
 
     // Cost paid when the node ends on the sink side, minus that for the source side.
     void add_sink_side_cost(int node, Cost cost) {

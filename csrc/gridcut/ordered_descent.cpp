@@ -224,8 +224,8 @@ void OrderedDescent::note_moves(const Label* labels) {
     const auto note = [&](Edges& edges, int distance, double* joint) {
         for (int k = 0; k < edges.places.count_words(); ++k) {
             const int first = SiteSet::kBits * k;
-            const SiteSet::Word changed = (choices.words()[k] ^ choices.from(first + distance)) &
-                                          edges.places.words()[k];
+            const SiteSet::Word changed =
+                (choices.words()[k] ^ choices.from(first + distance)) & edges.places.words()[k];
             SiteSet::for_each_bit(changed, first, [&](int p) {
                 note_edge(edges, p, labels[p] - labels[p + distance], joint);
             });

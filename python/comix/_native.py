@@ -26,6 +26,7 @@ __all__ = [
     "build_info",
     "core",
     "cuda",
+    "doubles_in_place",
     "floats_in_place",
     "has_cuda",
     "has_kernels",
@@ -35,6 +36,8 @@ __all__ = [
     "send",
     "threads",
 ]
+
+_DOUBLE = np.dtype(np.float64)  # comparing with a dtype is cheaper than with a type
 
 
 class BackendUnavailable(RuntimeError):  # noqa: N818 - the name is the public contract
@@ -132,22 +135,31 @@ def array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
         return (plain.view(torch.int16) if plain.dtype == torch.bfloat16 else plain).numpy()
 
 
-def floats_in_place(value: object) -> np.ndarray[Any, Any] | None:
-    """The memory of a float64 array, or of such a tensor on the CPU: contiguous, and all finite.
+def doubles_in_place(value: object) -> np.ndarray[Any, Any] | None:
+    """The memory of a contiguous float64 array, or of such a tensor on the CPU; the values may be anything.
 
-    None for everything else, which must be converted or explained. Most arguments of the solver functions
-    are in place, and this costs a tenth of finding that out step by step.
+    None for everything else, which must be converted or explained.
     """
     if type(value) is torch.Tensor:
-        if value.dtype != torch.float64 or not value.is_cpu:
+        if value.dtype is not torch.float64 or not value.is_cpu:
             return None
         try:
             value = value.numpy()
         except (RuntimeError, TypeError):  # sparse, nested, in need of a gradient
             return None
-    if type(value) is not np.ndarray or value.dtype != np.float64 or not value.flags.c_contiguous:
+    if type(value) is not np.ndarray or value.dtype != _DOUBLE or not value.flags.c_contiguous:
         return None
-    return value if core.all_finite(value) else None
+    return value
+
+
+def floats_in_place(value: object) -> np.ndarray[Any, Any] | None:
+    """The same where all values are finite.
+
+    Most arguments of the solver functions are in place, and this costs a tenth of finding that out step by
+    step.
+    """
+    found = doubles_in_place(value)
+    return found if found is not None and core.all_finite(found) else None
 
 
 def build_info() -> dict[str, str | None]:

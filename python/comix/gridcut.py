@@ -108,22 +108,28 @@ def _grid(arrays: SolverArrays, unary: Any, pairwise: Any, weight_v: Any, weight
 
 def _grid_in_place(unary: Any, pairwise: Any, weight_v: Any, weight_h: Any) -> _Grid | None:
     """What :func:`_grid` makes of it where nothing must be converted, broadcast or explained; else None."""
-    costs, distance = native.floats_in_place(unary), native.floats_in_place(pairwise)
+    costs, distance = native.doubles_in_place(unary), native.doubles_in_place(pairwise)
     if costs is None or distance is None or costs.ndim < 3 or not costs.size:
         return None
     *batch, height, width, labels = costs.shape
+    if distance.shape != (labels, labels):
+        return None
+    flat = len(batch) == 1
+    judged = [costs, distance]
     weights: list[Any] = []
     for weight, rows, columns in ((weight_v, height - 1, width), (weight_h, height, width - 1)):
         if type(weight) is float and math.isfinite(weight):
             weights.append(weight)
             continue
-        edges = native.floats_in_place(weight)
+        edges = native.doubles_in_place(weight)
         if edges is None or edges.shape != (*batch, rows, columns):
             return None
-        weights.append(edges.reshape(math.prod(batch), rows, columns))
-    if distance.shape != (labels, labels):
+        judged.append(edges)
+        weights.append(edges if flat else edges.reshape(math.prod(batch), rows, columns))
+    if not native.core.all_finite(*judged):
         return None
-    return _Grid(tuple(batch), costs.reshape(-1, height, width, labels), distance, *weights)
+    problems = costs if flat else costs.reshape(-1, height, width, labels)
+    return _Grid(tuple(batch), problems, distance, *weights)
 
 
 def _labels(arrays: SolverArrays, value: Any, name: str, grid: _Grid) -> torch.Tensor:
@@ -200,11 +206,13 @@ def grid_cut(
         if grid.on_cpu
         else on_cuda.grid_cut(*grid.terms, method, start, sweeps)
     )
-    return GridCut(
-        arrays.give_back(labels.reshape(*grid.batch, *grid.sites)),
-        arrays.give_back(energy.reshape(grid.batch)),
-        arrays.give_back(optimal.reshape(grid.batch)),
-    )
+    if len(grid.batch) != 1:
+        labels, energy, optimal = (
+            labels.reshape(*grid.batch, *grid.sites),
+            energy.reshape(grid.batch),
+            optimal.reshape(grid.batch),
+        )
+    return GridCut(arrays.give_back(labels), arrays.give_back(energy), arrays.give_back(optimal))
 
 
 def _cut_on_cpu(
