@@ -163,6 +163,19 @@ def test_block_saliency_in_one_pass_and_in_steps_agree(dtype: torch.dtype, grid:
         comix.pool_saliency(torch.where(torch.arange(23) == 22, -1.0, maps[:1].nan_to_num()), grid)
 
 
+def test_several_arrays_are_judged_at_once() -> None:
+    good = [np.arange(5.0), np.ones((2, 3)), np.zeros(0), np.full(1, -1e308)]
+    assert _core.all_finite(*good[:2])
+    assert _core.all_finite(*good)
+    for place in range(4):
+        assert not _core.all_finite(*good[:place], np.array([1.0, np.inf]), *good[place:])
+    for bad in (np.ones(3, np.float32), np.ones((2, 3)).T, [1.0], None):
+        with pytest.raises(TypeError):
+            _core.all_finite(good[0], good[1], bad)
+        with pytest.raises(TypeError):
+            _core.all_finite(good[0], bad)
+
+
 def test_floats_in_place_are_the_memory_itself() -> None:
     array, tensor = np.arange(6.0).reshape(2, 3), torch.arange(6, dtype=torch.float64)
     assert native.floats_in_place(array) is array

@@ -1,5 +1,6 @@
 // The 32-bit kernels: strips against enumeration, quick expansion against the general one.
 #include <algorithm>
+#include <cmath>
 #include <random>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "gridcut/grid_move.hpp"
 #include "gridcut/moves.hpp"
 #include "gridcut/quick_expansion.hpp"
+#include "gridcut/site_set.hpp"
 #include "gridcut/strip_table.hpp"
 
 using namespace comix;
@@ -134,8 +136,9 @@ TEST_CASE_TEMPLATE("grid moves against enumeration and the general move", Number
     std::mt19937 random(4);
     GridMove<Number> quick;
     BinaryMove general;
-    const int sizes[][2] = {{1, 1}, {1, 7}, {6, 1}, {2, 3},   {4, 4},   {3, 6},  {5, 3},
-                            {6, 5}, {7, 8}, {9, 9}, {12, 20}, {30, 11}, {16, 16}};
+    const int sizes[][2] = {{1, 1},   {1, 7},  {6, 1},  {2, 3}, {4, 4},   {3, 6},
+                            {5, 3},   {6, 5},  {7, 8},  {9, 9}, {12, 20}, {30, 11},
+                            {16, 16}, {5, 51}, {51, 5}, {5, 52}};
     for (const auto& [h, w] : sizes) {
         quick.resize(h, w);
         general.resize(h, w);
@@ -166,6 +169,67 @@ TEST_CASE_TEMPLATE("grid moves against enumeration and the general move", Number
             CHECK(outcome.proven);
             CHECK(static_cast<Cost>(best) == outcome.change);
         }
+    }
+}
+
+TEST_CASE("a set of sites is what its flags say") {
+    std::mt19937 random(7);
+    for (const int sites : {1, 63, 64, 65, 200}) {
+        const int margin = 70;
+        SiteSet set;
+        set.resize(sites, margin);
+        CHECK(set.empty());
+        std::vector<bool> flags(static_cast<std::size_t>(sites + 2 * margin), false);
+        const auto flag = [&](int p) { return flags[static_cast<std::size_t>(p + margin)]; };
+        for (int round = 0; round < 100; ++round) {
+            const auto p = static_cast<int>(random() % static_cast<unsigned>(sites));
+            const bool member = random() % 2;
+            const auto place = static_cast<std::size_t>(p + margin);
+            switch (random() % 3) {
+                case 0:
+                    set.add(p, member);
+                    flags[place] = flags[place] || member;
+                    break;
+                case 1:
+                    set.remove(p, member);
+                    flags[place] = flags[place] && !member;
+                    break;
+                default:
+                    set.flip(p);
+                    flags[place] = !flags[place];
+            }
+        }
+        std::vector<int> found, expected;
+        set.for_each([&](int p) { found.push_back(p); });
+        for (int p = -margin; p < sites + margin; ++p) {
+            CHECK(set[p] == flag(p));
+            if (flag(p)) expected.push_back(p);
+        }
+        CHECK(found == expected);
+        CHECK(set.empty() == expected.empty());
+        for (int p = 0; p < sites; ++p)
+            for (int k = 0; k < 64 && p + k < sites + margin; ++k)
+                CHECK((set.from(p) >> k & 1) == static_cast<SiteSet::Word>(flag(p + k)));
+        set.clear();
+        set.add_run(sites - 1, 0b1);
+        CHECK(set[sites - 1]);
+        if (sites > 4) {
+            set.clear();
+            set.add_run(sites - 4, 0b1011);
+            CHECK(set.from(sites - 4) == 0b1011);
+        }
+    }
+}
+
+TEST_CASE("masks become bits, and numbers the nearest integers") {
+    CHECK(bits(Int4{0, -1, 0, -1}) == 0b1010);
+    CHECK(bits(Int4{-1, 0, 0, 0}) == 0b0001);
+    CHECK(bits(Long2{0, -1}) == 0b10);
+    CHECK(bits(Long2{-1, 0}) == 0b01);
+    for (const double value : {0.0, 0.4, 0.5, 1.5, 2.5, -0.5, -2.6, 4503599627370495.5}) {
+        const Double2 rounded = nearest(Double2{value, -value});
+        CHECK(rounded[0] == std::rint(value));
+        CHECK(rounded[1] == std::rint(-value));
     }
 }
 
