@@ -9,10 +9,6 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__SSE4_1__) && (defined(__GNUC__) || defined(__clang__))
-#include <smmintrin.h>
-#endif
-
 namespace comix {
 
 // Lanes<Number>::Vector holds kCount numbers, Lanes<Number>::Mask as many integers of their size,
@@ -201,14 +197,14 @@ void store(Vector lanes, Number* to) {
 // Bit k: whether lane k of the mask is set.
 inline unsigned bits(Int4 mask) {
 #if defined(__SSE4_1__) && (defined(__GNUC__) || defined(__clang__))
-    return static_cast<unsigned>(_mm_movemask_ps(reinterpret_cast<__m128>(mask)));
+    return static_cast<unsigned>(__builtin_ia32_movmskps(reinterpret_cast<Float4>(mask)));
 #else
     return static_cast<unsigned>((mask[0] & 1) | (mask[1] & 2) | (mask[2] & 4) | (mask[3] & 8));
 #endif
 }
 inline unsigned bits(Long2 mask) {
 #if defined(__SSE4_1__) && (defined(__GNUC__) || defined(__clang__))
-    return static_cast<unsigned>(_mm_movemask_pd(reinterpret_cast<__m128d>(mask)));
+    return static_cast<unsigned>(__builtin_ia32_movmskpd(reinterpret_cast<Double2>(mask)));
 #else
     return static_cast<unsigned>((mask[0] & 1) | (mask[1] & 2));
 #endif
@@ -217,8 +213,7 @@ inline unsigned bits(Long2 mask) {
 // The nearest integers, as std::rint finds them.
 inline Double2 nearest(Double2 value) {
 #if defined(__SSE4_1__) && (defined(__GNUC__) || defined(__clang__))
-    return reinterpret_cast<Double2>(
-        _mm_round_pd(reinterpret_cast<__m128d>(value), _MM_FROUND_CUR_DIRECTION));
+    return __builtin_ia32_roundpd(value, 4);  // as the processor is set
 #else
     return Double2{std::rint(value[0]), std::rint(value[1])};
 #endif

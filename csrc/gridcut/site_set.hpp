@@ -6,10 +6,6 @@
 #include <cstdint>
 #include <vector>
 
-#if defined(_MSC_VER) && !defined(__clang__)
-#include <intrin.h>
-#endif
-
 #include "base/lanes.hpp"
 
 namespace comix::gridcut {
@@ -67,10 +63,6 @@ class SiteSet {
     static int lowest(Word members) {
 #if defined(__GNUC__) || defined(__clang__)
         return __builtin_ctzll(members);
-#elif defined(_MSC_VER) && defined(_M_X64)
-        unsigned long place = 0;
-        _BitScanForward64(&place, members);
-        return static_cast<int>(place);
 #else
         int place = 0;
         for (; !(members & 1); members >>= 1) ++place;
