@@ -28,6 +28,7 @@ void Survivors::reset(const FixedGrid& grid) {
     const auto sites = static_cast<std::size_t>(grid.sites());
     counts_.assign(sites, stride_);
     labels_.resize(sites * static_cast<std::size_t>(stride_));
+    survives_.assign(labels_.size(), 1);
     for (std::size_t p = 0; p < sites; ++p)
         std::iota(labels_.data() + p * static_cast<std::size_t>(stride_),
                   labels_.data() + (p + 1) * static_cast<std::size_t>(stride_), 0);
@@ -36,9 +37,14 @@ void Survivors::reset(const FixedGrid& grid) {
 template <class Keep>
 void Survivors::keep_if(int site, const Keep& keep) {
     Label* labels = labels_.data() + std::int64_t{site} * stride_;
+    std::uint8_t* survives = survives_.data() + std::int64_t{site} * stride_;
     int& count = counts_[static_cast<std::size_t>(site)];
-    count = static_cast<int>(
-        std::remove_if(labels, labels + count, [&](Label a) { return !keep(a); }) - labels);
+    const auto struck = [&](Label a) {
+        if (keep(a)) return false;
+        survives[a] = 0;
+        return true;
+    };
+    count = static_cast<int>(std::remove_if(labels, labels + count, struck) - labels);
 }
 
 void Survivors::strike_quick(const FixedGrid& grid) {
@@ -82,15 +88,27 @@ void Survivors::strike_quick(const FixedGrid& grid) {
     }
 }
 
-// min over the neighbours' labels of E(a at site) - E(b at site).
-Cost Survivors::smallest_advantage(const FixedGrid& grid, int site, Label a, Label b) const {
-    Cost advantage = grid.unary(site)[a] - grid.unary(site)[b];
-    for_each_neighbour(grid, site, [&](int q, const auto& pair) {
+// Whether E(a at site) >= E(b at site), whatever labels the neighbours have.
+bool Survivors::never_better(const FixedGrid& grid, int site, Label a, Label b) const {
+    // What a loses at least. Neighbours that may have a as well are first taken to have it, which
+    // mostly shows that a can win.
+    Cost loss = grid.unary(site)[a] - grid.unary(site)[b];
+    bool guessed = false;
+    const auto least_of = [&](int q, const auto& pair) {
         Cost least = std::numeric_limits<Cost>::max();
         for (const Label c : at(q)) least = std::min(least, pair(a, c) - pair(b, c));
-        advantage += least;
+        return least;
+    };
+    for_each_neighbour(grid, site, [&](int q, const auto& pair) {
+        const bool agrees = survives(q, a);
+        guessed |= agrees;
+        loss += agrees ? pair(a, a) - pair(b, a) : least_of(q, pair);
     });
-    return advantage;
+    if (loss < 0 || !guessed) return loss >= 0;
+    for_each_neighbour(grid, site, [&](int q, const auto& pair) {
+        if (survives(q, a)) loss += least_of(q, pair) - (pair(a, a) - pair(b, a));
+    });
+    return loss >= 0;
 }
 
 bool Survivors::strike_site(const FixedGrid& grid, int site, int rivals) {
@@ -107,7 +125,7 @@ bool Survivors::strike_site(const FixedGrid& grid, int site, int rivals) {
             rivals > 0 ? std::min(static_cast<std::size_t>(rivals), by_unary_.size())
                        : by_unary_.size();
         for (std::size_t j = 0; j < candidates; ++j) {
-            if (j == k || smallest_advantage(grid, site, a, by_unary_[j]) < 0) continue;
+            if (j == k || !never_better(grid, site, a, by_unary_[j])) continue;
             by_unary_.erase(by_unary_.begin() + static_cast<std::ptrdiff_t>(k));
             keep_if(site, [a](Label b) { return b != a; });
             changed = true;

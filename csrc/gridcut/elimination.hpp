@@ -46,14 +46,18 @@ class Survivors {
 
   private:
     bool strike_site(const FixedGrid& grid, int site, int rivals);
-    Cost smallest_advantage(const FixedGrid& grid, int site, Label a, Label b) const;
+    bool never_better(const FixedGrid& grid, int site, Label a, Label b) const;
+    bool survives(int site, Label a) const {
+        return survives_[static_cast<std::size_t>(std::int64_t{site} * stride_ + a)] != 0;
+    }
 
     template <class Keep>
     void keep_if(int site, const Keep& keep);
 
-    int stride_ = 0;             // labels of the problem
-    std::vector<Label> labels_;  // [sites, stride], the survivors first
-    std::vector<int> counts_;    // [sites]
+    int stride_ = 0;                      // labels of the problem
+    std::vector<Label> labels_;           // [sites, stride], the survivors first
+    std::vector<int> counts_;             // [sites]
+    std::vector<std::uint8_t> survives_;  // [sites, stride]
     std::vector<Label> by_unary_;
 };
 
