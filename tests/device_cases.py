@@ -145,6 +145,11 @@ CASES: dict[str, tuple[Run, tuple[torch.Tensor, ...], list[str]]] = {
         (UNARY.half(), PAIRWISE, WEIGHT_H, GRID_LABELS),
         ["grid_cut", "grid_energy"],
     ),
+    "grid_cut, over levels": (
+        lambda u, p, w: comix.grid_cut(u, p, 0.3, w, method="exact"),
+        (rand(4, 6, 7, 9), torch.arange(9).sub(torch.arange(9).view(-1, 1)).abs(), rand(4, 6, 6)),
+        ["grid_cut", "grid_energy"],
+    ),
     "grid_cut, swap": (
         lambda u, p: comix.grid_cut(u, p, method="swap"),
         (UNARY, PAIRWISE),

@@ -6,6 +6,7 @@ import subprocess
 from typing import Any
 
 import comix
+import numpy as np
 import pytest
 import torch
 from comix import _native as native
@@ -28,7 +29,7 @@ from device_cases import (
     shares,
 )
 from emulated import BUILD, NOISE, EmulatedCuda, OnDevice
-from solvers import CUT_METHODS, TRANSPORT_METHODS, cut_problem
+from solvers import CUT_METHODS, TRANSPORT_METHODS, cut_problem, stack
 
 BLOCKS = {"all": None, "one": "1"}  # that run at once
 
@@ -118,8 +119,48 @@ def test_cuts_are_labellings_of_their_energy(
     assert float(comix.grid_energy(labels, *problem.tensors())) == pytest.approx(float(energy), abs=slack)
     if bool(optimal):
         assert float(energy) <= float(expected.energy) + slack
+    if distance == "quadratic" and method in ("exact", "auto"):
+        assert bool(optimal)
     if method == "swap":
         assert torch.equal(labels, expected.labels)
+
+
+@pytest.mark.parametrize(
+    ("size", "labels", "distance", "blocks"),
+    [
+        ((7, 9), 9, "linear", "all"),
+        ((9, 5), 20, "quadratic", "one"),
+        ((2, 40), 60, "linear", "one"),
+        ((10, 10), 60, "quadratic", "all"),  # memory for fewer problems than there are
+    ],
+)
+def test_cuts_over_levels_prove_what_the_cpu_proves(
+    size: tuple[int, int],
+    labels: int,
+    distance: str,
+    blocks: str,
+    emulated_cuda: EmulatedCuda,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if BLOCKS[blocks]:
+        monkeypatch.setenv("COMIX_EMULATED_BLOCKS", BLOCKS[blocks])
+    costs = ["white", "smooth", "negative", "mixed", "white", "white", "zero"]
+    drawn = [
+        cut_problem(seed, size, labels, distance=distance, costs=kind) for seed, kind in enumerate(costs)
+    ]
+    centre = labels * drawn[4].unary[..., :1]
+    drawn[4] = drawn[4]._replace(unary=np.abs(np.arange(labels) - centre))  # convex: no cut is needed
+    drawn[5] = drawn[5]._replace(weight_v=-1 - drawn[5].weight_v)  # no cut over levels will do
+    problem = stack(drawn * 2)
+    labelling, energy, optimal = results_of(
+        comix.grid_cut(*on_device(problem.tensors(), emulated_cuda), method="exact")
+    )
+    assert optimal.tolist() == [k % 7 != 5 or min(size) <= 4 for k in range(14)]
+    assert torch.equal(labelling[:7], labelling[7:])
+    for k, one in enumerate(drawn):
+        if bool(optimal[k]):
+            best = float(comix.grid_cut(*one, method="exact").energy)
+            assert float(energy[k]) == pytest.approx(best, rel=0, abs=one.resolution())
 
 
 # Inputs, outputs, grid: a kernel each, and what is beyond shared memory.

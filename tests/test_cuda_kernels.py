@@ -138,7 +138,12 @@ def test_scratch_memory_of_cuts_is_bounded() -> None:
     assert scratch(1, 4, 4, 20, "exact") < scratch(1 << 30, 4, 4, 20, "exact") <= 1 << 26
     assert scratch(1 << 30, 4, 4, 20, "exact") == scratch(1 << 20, 4, 4, 20, "exact")
     assert scratch(0, 4, 4, 3, "exact") == 0
-    assert scratch(1 << 30, 16, 16, 3, "exact") == 0  # too wide for it
+    # Wider: cuts over levels, by the same rule.
+    for method in ("exact", "auto"):
+        assert scratch(7, 16, 16, 8, method) == 7 * scratch(1, 16, 16, 8, method) > 0
+        assert scratch(1 << 30, 16, 16, 8, method) == 1 << 26
+        assert scratch(1, 16, 16, 400, method) == scratch(1 << 20, 16, 16, 400, method) == 1 << 28
+    assert scratch(1, 64, 64, 4096, "exact") == scratch(1, 64, 64, 4096, "expansion")  # too many levels
 
 
 @needs_module

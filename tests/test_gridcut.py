@@ -131,7 +131,10 @@ def max_flow_optimum(problem: CutProblem) -> int:
     ("size", "labels", "distance"),
     [((64, 64), 2, "potts"), ((20, 20), 6, "linear"), ((20, 20), 6, "quadratic"), ((3, 4), 3, "quadratic")],
 )
-def test_exact_equals_scipy_maximum_flow(size: tuple[int, int], labels: int, distance: str) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_exact_equals_scipy_maximum_flow(
+    device: str, size: tuple[int, int], labels: int, distance: str
+) -> None:
     rng = np.random.default_rng(size[0] * labels)
     apart = np.abs(np.subtract.outer(np.arange(labels), np.arange(labels)))
     problem = CutProblem(
@@ -140,12 +143,12 @@ def test_exact_equals_scipy_maximum_flow(size: tuple[int, int], labels: int, dis
         rng.integers(0, 60, (size[0] - 1, size[1])),
         rng.integers(0, 60, (size[0], size[1] - 1)),
     )
-    cut = comix.grid_cut(*problem, method="exact")
+    cut = comix.grid_cut(*problem.tensors(device), method="exact")
     assert bool(cut.optimal)
-    assert float(cut.energy) == energy_of(cut.labels, problem) == max_flow_optimum(problem)
-    assert len(np.unique(cut.labels)) > 1
+    assert float(cut.energy) == energy_of(cut.labels.cpu(), problem) == max_flow_optimum(problem)
+    assert len(cut.labels.unique()) > 1
     for method in CUT_HEURISTICS:
-        assert comix.grid_cut(*problem, method=method).energy >= cut.energy
+        assert float(comix.grid_cut(*problem, method=method).energy) >= float(cut.energy)
     if min(size) <= 3:
         assert float(cut.energy) == reference.brute_force(*problem)[1]
 
@@ -267,9 +270,16 @@ def test_exact_bounds_every_method(costs: str, distance: str) -> None:
 
 @pytest.mark.parametrize("distance", CONVEX)
 @pytest.mark.parametrize("method", ["exact", "auto"])
-def test_convex_distances_are_solved_on_wide_grids(method: str, distance: str) -> None:
-    problem = cut_problem(2, (12, 13), 5, distance=distance, costs="smooth")
-    assert bool(comix.grid_cut(*problem, method=method).optimal)
+@pytest.mark.parametrize("device", DEVICES)
+def test_convex_distances_are_solved_on_wide_grids(device: str, method: str, distance: str) -> None:
+    for costs, size, labels in itertools.product(
+        ("smooth", "white", "negative", "mixed"), [(12, 13), (5, 40)], (5, 17)
+    ):
+        problem = cut_problem(2, size, labels, distance=distance, costs=costs)
+        cut = comix.grid_cut(*problem.tensors(device), method=method)
+        assert bool(cut.optimal)
+        best = float(comix.grid_cut(*problem, method="exact").energy)
+        assert float(cut.energy) == pytest.approx(best, rel=0, abs=problem.resolution())
 
 
 @pytest.mark.parametrize("method", ["expansion", "swap", "auto"])

@@ -40,6 +40,10 @@ __device__ inline std::int64_t atomic_max(std::int64_t* target, std::int64_t val
 __device__ inline std::int32_t atomic_or(std::int32_t* target, std::int32_t value) {
     return atomicOr(target, value);
 }
+// What other threads may be writing.
+__device__ inline std::int32_t atomic_read(const std::int32_t* target) {
+    return *const_cast<const volatile std::int32_t*>(target);
+}
 // Stores `value` if the target holds `expected`; returns what it held.
 __device__ inline std::int32_t atomic_exchange_if(std::int32_t* target, std::int32_t expected,
                                                   std::int32_t value) {
@@ -66,6 +70,15 @@ template <class T>
 using Value = typename Same<T>::type;  // the pointer alone decides the type
 
 }  // namespace detail
+
+template <class T>
+COMIX_HD T atomic_read(const T* target) {
+#if defined(_MSC_VER)
+    return *target;
+#else
+    return __atomic_load_n(target, __ATOMIC_RELAXED);
+#endif
+}
 
 template <class T>
 COMIX_HD T atomic_exchange_if(T* target, detail::Value<T> expected, detail::Value<T> value) {

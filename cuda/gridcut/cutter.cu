@@ -1,11 +1,13 @@
 #include "cuda/gridcut/cutter.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include "base/errors.hpp"
 #include "cuda/base/launch.cuh"
 #include "cuda/gridcut/frontier.hpp"
 #include "cuda/gridcut/gridcut.hpp"
+#include "cuda/gridcut/level_cut.hpp"
 #include "cuda/gridcut/swap.hpp"
 
 namespace comix::cuda::gridcut {
@@ -31,14 +33,16 @@ __device__ void* memory_of(Team& team, const CutBatch& batch, std::int64_t probl
     return team.template shared<double>(static_cast<std::size_t>(batch.space_bytes / 8));
 }
 
+// level_bytes: see grid_cut() of cutter.hpp.
 template <class Team, bool kNarrow, int kBlocks>
 __global__ void __launch_bounds__(Team::size(), kBlocks)
-    cut_kernel(const CutBatch batch, std::size_t bytes) {
+    cut_kernel(const CutBatch batch, std::size_t bytes, std::int64_t level_bytes) {
     const std::int64_t sites = batch.grids.sites();
     for_each_problem<Team>(batch.grids.problems, bytes, [&](Team& team, std::int64_t i) {
         grid_cut<kNarrow>(team, batch.grids[i], batch.settings.method != Method::expansion,
-                          batch.settings.max_sweeps, batch.init ? batch.init + i * sites : nullptr,
-                          memory_of(team, batch, i), batch.labels + i * sites, batch.optimal + i);
+                          level_bytes, batch.settings.max_sweeps,
+                          batch.init ? batch.init + i * sites : nullptr, memory_of(team, batch, i),
+                          batch.labels + i * sites, batch.optimal + i);
     });
 }
 
@@ -56,6 +60,15 @@ __global__ void __launch_bounds__(Team::size(), kBlocks)
                                                       : nullptr;
         grid_swap<kNarrow>(team, batch.grids[i], batch.settings.max_sweeps, init,
                            memory_of(team, batch, i), labels, batch.optimal + i);
+    });
+}
+
+using LevelTeam = BlockTeam<512>;
+
+__global__ void __launch_bounds__(LevelTeam::size(), 1)
+    level_kernel(const CutBatch batch, std::size_t bytes, const LevelPlan plan) {
+    for_each_problem<LevelTeam>(plan.slots, bytes, [&](LevelTeam& team, std::int64_t slot) {
+        level_cut(team, batch.grids, plan, batch.scratch, slot, batch.labels, batch.optimal);
     });
 }
 
@@ -94,22 +107,35 @@ int counted_labels(Method method, int labels) {
 
 // kBlocks: on a multiprocessor at once, at least; registers are shared out so.
 template <class Team, bool kNarrow, int kBlocks>
-void launch_cut(const Stream& stream, const CutBatch& batch, bool swap) {
+void launch_cut(const Stream& stream, const CutBatch& batch, bool swap, std::int64_t level_bytes) {
     const auto bytes = static_cast<std::size_t>(batch.scratch ? 0 : batch.space_bytes);
-    launch(stream, "grid_cut",
-           swap ? swap_kernel<Team, kNarrow, kBlocks> : cut_kernel<Team, kNarrow, kBlocks>,
-           blocks_for(batch.grids.problems, 1), Team::size(), bytes, batch, bytes);
+    const unsigned blocks = blocks_for(batch.grids.problems, 1);
+    if (swap) {
+        launch(stream, "grid_cut", swap_kernel<Team, kNarrow, kBlocks>, blocks, Team::size(), bytes,
+               batch, bytes);
+    } else {
+        launch(stream, "grid_cut", cut_kernel<Team, kNarrow, kBlocks>, blocks, Team::size(), bytes,
+               batch, bytes, level_bytes);
+    }
 }
 
-void launch_cut(const Stream& stream, const CutBatch& batch, bool swap) {
+void launch_cut(const Stream& stream, const CutBatch& batch, bool swap,
+                std::int64_t level_bytes = 0) {
     switch (threads_for(batch.grids.height, batch.grids.width)) {
         case 32:
-            return launch_cut<WarpTeam, true, 8>(stream, batch, swap);
+            return launch_cut<WarpTeam, true, 8>(stream, batch, swap, level_bytes);
         case 64:
-            return launch_cut<BlockTeam<64>, false, 8>(stream, batch, swap);
+            return launch_cut<BlockTeam<64>, false, 8>(stream, batch, swap, level_bytes);
         default:
-            return launch_cut<BlockTeam<128>, false, 4>(stream, batch, swap);
+            return launch_cut<BlockTeam<128>, false, 4>(stream, batch, swap, level_bytes);
     }
+}
+
+void launch_levels(const Stream& stream, CutBatch batch, void* scratch, const LevelPlan& plan) {
+    batch.scratch = static_cast<unsigned char*>(scratch);
+    const std::size_t bytes = team_bytes(detail::LevelNotes::bytes(LevelTeam::size()));
+    launch(stream, "grid_cut", level_kernel, blocks_for(plan.slots, 1), LevelTeam::size(), bytes,
+           batch, bytes, plan);
 }
 
 FrontierPlan plan_for(int height, int width, int labels, Method method) {
@@ -152,7 +178,10 @@ void grid_cut(const Stream& stream, const Batch& grids, const CutSettings& setti
         grids,  settings, init,
         labels, optimal,  bytes <= kMostShared ? nullptr : static_cast<unsigned char*>(scratch),
         bytes};
-    if (settings.method != Method::swap) launch_cut(stream, batch, false);
+    const LevelPlan levels =
+        LevelPlan::of(grids.problems, grids.height, grids.width, grids.labels, settings.method);
+    if (settings.method != Method::swap) launch_cut(stream, batch, false, levels.bytes);
+    if (levels.bytes > 0) launch_levels(stream, batch, scratch, levels);
     // What is not proven by then: an optimum by force, or a better labelling.
     const FrontierPlan plan = plan_for(grids.height, grids.width, grids.labels, settings.method);
     if (plan.bytes > 0) return launch_frontier(stream, batch, scratch, plan);
@@ -171,7 +200,8 @@ std::int64_t grid_cut_scratch_bytes(std::int64_t problems, int height, int width
     const FrontierPlan plan = plan_for(height, width, labels, method);
     const std::int64_t frontiers =
         plan.bytes > 0 ? frontier_blocks(problems, plan) * aligned(plan.bytes) : 0;
-    return cuts > frontiers ? cuts : frontiers;
+    const std::int64_t levels = LevelPlan::of(problems, height, width, labels, method).bytes;
+    return std::max({cuts, frontiers, levels});
 }
 
 }  // namespace comix::cuda::gridcut

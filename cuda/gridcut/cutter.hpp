@@ -3,9 +3,9 @@
 //   exact      the proven optimum (of costs rounded to 2^-51 of their sum of magnitudes, or to the
 //              last digits of a double) when all costs are convex (one label up at a time:
 //              csrc/gridcut/ordered_descent.hpp), or when there are two labels and no joint cost is
-//              positive or one side is at most four; else as expansion, and not proven: then
-//              frontier.hpp follows where the sizes allow. (Nothing waits for the host, so nothing
-//              can refuse.)
+//              positive or one side is at most four. What level_cut.hpp can solve is left to it,
+//              which follows. Else as expansion, and not proven: then frontier.hpp follows where
+//              the sizes allow. (Nothing waits for the host, so nothing can refuse.)
 //   expansion  from init; or from the unary minimum, labels in ascending and in descending order,
 //              the better one. Two labels: as exact
 // Every step is a binary move that never raises the energy (binary_move.hpp).
@@ -17,6 +17,7 @@
 #include <cstdint>
 
 #include "cuda/gridcut/binary_move.hpp"
+#include "cuda/gridcut/level_graph.hpp"
 
 namespace comix::cuda::gridcut {
 
@@ -29,7 +30,7 @@ COMIX_HD inline double distance(const Problem& grid, int difference) {
 }
 
 // OrderedDescent::prepare, and unary costs that are convex but for the rounding of their numbers: a
-// linear cost shall pass, as there is no cut over levels here to fall back on.
+// linear cost shall pass, as this is quicker than a cut over levels.
 template <class Team>
 COMIX_HD bool convex(Team& team, const Problem& grid, const CutterSpace& space) {
     const int labels = grid.labels, sites = grid.sites(), width = grid.width;
@@ -103,14 +104,12 @@ COMIX_HD bool run(Team& team, const FixedProblem& problem, const CutterSpace& sp
     return proven;
 }
 
-// Returns whether the answer in space.label is proven.
+// `ordered`: a rise finds the optimum. Returns whether the answer in space.label is proven.
 template <bool kNarrow, class Team>
-COMIX_HD bool expand(Team& team, const FixedProblem& problem, const CutterSpace& space, bool exact,
-                     const std::int64_t* init, int max_sweeps) {
+COMIX_HD bool expand(Team& team, const FixedProblem& problem, const CutterSpace& space,
+                     bool ordered, const std::int64_t* init, int max_sweeps) {
     const Problem& grid = problem.grid;
-    if (grid.labels == 1) return true;
-    const bool ordered = grid.labels == 2 || (exact && convex(team, grid, space));
-    const bool from_init = init && !exact;
+    const bool from_init = init != nullptr;
     // Attempts, of which the best one counts.
     struct Attempt {
         Start start;
@@ -137,25 +136,35 @@ COMIX_HD bool expand(Team& team, const FixedProblem& problem, const CutterSpace&
 
 }  // namespace detail
 
-// init [H, W] or nullptr; labels [H, W]; optimal: 1 when proven. exact: else expansion. max_sweeps:
-// of expansion; 0: until no move helps (or 1000). memory: CutterSpace::bytes(..., 0). kNarrow:
-// CutterSpace::narrow(...).
+// init [H, W] or nullptr; labels [H, W]; optimal: see Proof. exact: else expansion. level_bytes: of
+// level_cut()'s memory, 0 where it does not follow. max_sweeps: of expansion; 0: until no move
+// helps (or 1000). memory: CutterSpace::bytes(..., 0). kNarrow: CutterSpace::narrow(...).
 template <bool kNarrow, class Team>
-COMIX_HD void grid_cut(Team& team, const Problem& grid, bool exact, int max_sweeps,
-                       const std::int64_t* init, void* memory, std::int64_t* labels,
+COMIX_HD void grid_cut(Team& team, const Problem& grid, bool exact, std::int64_t level_bytes,
+                       int max_sweeps, const std::int64_t* init, void* memory, std::int64_t* labels,
                        std::uint8_t* optimal) {
     const CutterSpace space = CutterSpace::at(memory, grid.height, grid.width, team.size());
     detail::begin(team, grid, init, init ? detail::Start::init : detail::Start::zero, space.label);
     const double magnitude = detail::measure(team, grid, space);
-    bool proven = false;
+    Proof proof = kUnproven;
     if (magnitude <= 1.7e308) {
-        const FixedProblem problem{grid, Scale::below(magnitude), space.lowest};
-        const int sweeps = max_sweeps > 0 ? max_sweeps : 1000;
-        proven = detail::expand<kNarrow>(team, problem, space, exact, init, sweeps);
+        const bool ordered = grid.labels == 2 || (exact && detail::convex(team, grid, space));
+        if (grid.labels == 1) {
+            proof = kProven;
+        } else if (!ordered && level_bytes > 0 && magnitude <= kMostForLevels &&
+                   detail::levels_apply(team, grid, space, level_bytes)) {
+            proof = kLeftToLevels;
+        } else {
+            const FixedProblem problem{grid, Scale::below(magnitude), space.lowest};
+            const int sweeps = max_sweeps > 0 ? max_sweeps : 1000;
+            if (detail::expand<kNarrow>(team, problem, space, ordered, exact ? nullptr : init,
+                                        sweeps))
+                proof = kProven;
+        }
     }
     team.phase([&](int thread) {
         for (int p = thread; p < grid.sites(); p += team.size()) labels[p] = space.label[p];
-        if (thread == 0) *optimal = proven;
+        if (thread == 0) *optimal = proof;
     });
 }
 

@@ -22,8 +22,8 @@ constexpr int kMostSites = 4096;
 // costs are not.
 constexpr Cost kRounding = 2;
 
-enum Flag { kPositiveJoint, kGain, kConcave, kFraction };
-constexpr int kFlags = 4;
+enum Flag { kPositiveJoint, kGain, kConcave, kFraction, kSigns, kPairs };
+constexpr int kFlags = 6;
 
 // Costs of the move at hand, for strips; joint costs with the sites above and to the left, along
 // the strip.
@@ -53,7 +53,7 @@ struct CutterSpace {
     FlowMove<Cost> flow;
     int* label;   // [sites]
     int* second;  // [sites]
-    int* flags;   // [4] see Flag
+    int* flags;   // [6] see Flag
     int* count;   // [labels] sites per label, for swap
 
     COMIX_HD static bool narrow(int height, int width) { return Strip::fits(height, width); }
@@ -103,14 +103,20 @@ struct CutterSpace {
 struct Scale {
     double first, second;
 
-    // Such that `magnitude` stays below 2^51.
-    COMIX_HD static Scale below(double magnitude) {
-        int exponent = 0;
-        if (magnitude > 0) frexp(magnitude, &exponent);
-        const int shift = 51 - exponent;
+    // By 2^shift.
+    COMIX_HD static Scale by(int shift) {
         return {ldexp(1.0, shift / 2), ldexp(1.0, shift - shift / 2)};
     }
-    COMIX_HD Cost operator()(double value) const { return llrint(value * first * second); }
+    // Such that `magnitude` stays below 2^51.
+    COMIX_HD static Scale below(double magnitude) { return by(51 - exponent_above(magnitude)); }
+    // Of 2^e > magnitude; 0 for nothing.
+    COMIX_HD static int exponent_above(double magnitude) {
+        int exponent = 0;
+        if (magnitude > 0) frexp(magnitude, &exponent);
+        return exponent;
+    }
+    COMIX_HD double scaled(double value) const { return value * first * second; }
+    COMIX_HD Cost operator()(double value) const { return llrint(scaled(value)); }
 };
 
 // The problem scaled; costs are looked up on the caller's numbers.

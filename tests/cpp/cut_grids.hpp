@@ -11,6 +11,7 @@
 #include "base/index.hpp"
 #include "cuda/gridcut/cutter.hpp"
 #include "cuda/gridcut/frontier.hpp"
+#include "cuda/gridcut/level_cut.hpp"
 #include "cuda/gridcut/swap.hpp"
 #include "doctest.h"
 #include "gridcut/grid_cut.hpp"
@@ -55,6 +56,10 @@ struct Grid {
     kernels::Problem device() const {
         return {h, w, l, unary.data(), pairwise.data(), {weight_v.data(), 0}, {weight_h.data(), 0}};
     }
+    kernels::Batch batch() const {
+        const kernels::Problem grid = device();
+        return {1, h, w, l, grid.unary, grid.pairwise, grid.weight_v, grid.weight_h};
+    }
     comix::gridcut::GridProblem cpu() const {
         comix::gridcut::GridProblem problem;
         problem.height = h;
@@ -97,12 +102,21 @@ struct Grid {
                      std::int64_t* labels, std::uint8_t* optimal) const {
         if (method == Method::swap)
             return kernels::grid_swap<kNarrow>(team, device(), 0, init, memory, labels, optimal);
-        kernels::grid_cut<kNarrow>(team, device(), method != Method::expansion, 0, init, memory,
-                                   labels, optimal);
+        const auto levels = kernels::LevelPlan::of(1, h, w, l, method);
+        kernels::grid_cut<kNarrow>(team, device(), method != Method::expansion, levels.bytes, 0,
+                                   init, memory, labels, optimal);
+        if (levels.bytes > 0) run_levels(team, levels, labels, optimal);
         const auto plan = kernels::FrontierPlan::of(h, w, l, method, team.size());
         if (plan.bytes > 0) return run_frontier(team, plan, labels, optimal);
         if (method == Method::automatic && l > 2 && team.uniform(*optimal) == 0)
             kernels::grid_swap<kNarrow>(team, device(), 0, labels, memory, labels, optimal);
+    }
+    template <class Team>
+    void run_levels(Team& team, const kernels::LevelPlan& plan, std::int64_t* labels,
+                    std::uint8_t* optimal) const {
+        auto* const memory = team.template shared<double>(static_cast<std::size_t>(plan.bytes / 8));
+        kernels::level_cut(team, batch(), plan, reinterpret_cast<unsigned char*>(memory), 0, labels,
+                           optimal);
     }
     template <class Team>
     void run_frontier(Team& team, const kernels::FrontierPlan& plan, std::int64_t* labels,
@@ -119,7 +133,9 @@ struct Grid {
     // What run() asks the team for.
     std::size_t shared_bytes(int threads, Method method) const {
         const auto plan = kernels::FrontierPlan::of(h, w, l, method, threads);
-        return static_cast<std::size_t>(plan.bytes > 0 ? plan.bytes + 16 : 0);
+        const auto levels = kernels::LevelPlan::of(1, h, w, l, method);
+        return static_cast<std::size_t>(plan.bytes + levels.bytes + 48) +
+               kernels::detail::LevelNotes::bytes(threads).total();
     }
     std::vector<double> memory(int threads, Method method) const {
         const bool swaps = method == Method::swap || method == Method::automatic;
