@@ -253,7 +253,7 @@ COMIX_HD void set_levels(Team& team, const Problem& grid, double magnitude, int 
 
 }  // namespace detail
 
-// One slot's share of the problems whose `optimal` is kLeftToLevels; kProven then. memory: 16-byte
+// One slot's share of the problems whose `optimal` is kLeftToLevels; kProven then. memory: 8-byte
 // aligned, of all slots. Shared memory of the team: detail::LevelNotes::bytes.
 template <class Team>
 COMIX_HD void level_cut(Team& team, const Batch& grids, const LevelPlan& plan,

@@ -100,7 +100,8 @@ struct LevelSizes {
 
 namespace detail {
 
-// Whether the cut applies to every edge of the problem, and fits. OrderedCut::applies of the CPU.
+// Whether the cut applies to every edge of the problem, and fits. As OrderedCut::applies of the
+// CPU, and also without any weight.
 template <class Team>
 COMIX_HD bool levels_apply(Team& team, const Problem& grid, const CutterSpace& space,
                            std::int64_t scratch_bytes) {
@@ -125,10 +126,8 @@ COMIX_HD bool levels_apply(Team& team, const Problem& grid, const CutterSpace& s
         if (seen != 0) atomic_or(signs, seen);
     });
     const int seen = team.uniform(*signs), pairs = team.uniform(*count);
-    const bool rises = (seen & kRises) != 0, falls = (seen & kFalls) != 0;
-    if (rises && falls) return false;
-    if (rises && (seen & kPositiveWeight) != 0) return false;
-    if (falls && (seen & kNegativeWeight) != 0) return false;
+    if ((seen & kRises) != 0 && (seen & kPositiveWeight) != 0) return false;
+    if ((seen & kFalls) != 0 && (seen & kNegativeWeight) != 0) return false;
     return LevelSizes::of(grid.height, grid.width, grid.labels).bytes(pairs) <= scratch_bytes;
 }
 

@@ -173,9 +173,9 @@ TEST_CASE("level cut: exact and auto take it where the frontier programme would 
 TEST_CASE("level cut: not where a mixed difference and its weight have the wrong signs") {
     std::mt19937 random(903);
     const auto truncated = [](int i, int j) { return std::min(2.0, std::abs(1.0 * (i - j))); };
-    for (int trial = 0; trial < 24; ++trial) {
-        Grid grid = ordered_grid(random, {5 + trial % 4, 6, 4 + trial % 5}, quadratic);
-        switch (trial % 4) {
+    for (int trial = 0; trial < 25; ++trial) {
+        Grid grid = ordered_grid(random, {5 + trial % 4, 6, 4 + trial % 4}, quadratic);
+        switch (trial % 5) {
             case 0:
                 for (int k = 0; k < grid.l * grid.l; ++k)
                     grid.pairwise[at(k)] = truncated(k / grid.l, k % grid.l);
@@ -186,11 +186,42 @@ TEST_CASE("level cut: not where a mixed difference and its weight have the wrong
             case 2:
                 grid.weight_h[random() % grid.weight_h.size()] = -2;
                 break;
+            case 3:
+                change_costs(random, grid, inverse);
+                for (double& weight : grid.weight_v) weight = -weight;
+                break;
             default:  // one difference alone
                 grid.pairwise[0] += 5;
         }
         auto team = any_team(random);
         const auto answer = solve_by_levels(grid, team, std::int64_t{1} << 22);
+        CHECK_FALSE(answer.optimal);
+        CHECK(answer.labels == grid.solve(team, Method::expansion).labels);
+    }
+}
+
+TEST_CASE("level cut: edges of weight zero allow any distance") {
+    std::mt19937 random(910);
+    Grid grid(random, 7, 6, 8, Grid::any);
+    for (auto* edges : {&grid.weight_v, &grid.weight_h})
+        std::fill(edges->begin(), edges->end(), 0.0);
+    HostTeam team(32);
+    check_optimum(grid, solve_by_levels(grid, team, bytes_of(grid)));
+}
+
+TEST_CASE("level cut: sums beyond the range of a double are left to expansion") {
+    std::mt19937 random(911);
+    for (const bool distances : {false, true}) {
+        Grid grid = ordered_grid(random, {6, 5, 40}, quadratic);
+        if (distances) {  // that no edge pays
+            for (double& value : grid.pairwise) value *= 1.5e308;
+            for (auto* edges : {&grid.weight_v, &grid.weight_h})
+                std::fill(edges->begin(), edges->end(), 0.0);
+        } else {
+            for (int k = 0; k < grid.l; ++k) grid.unary[at(k)] = k % 2 ? 0 : 1e307;
+        }
+        HostTeam team(32);
+        const auto answer = solve_by_levels(grid, team, std::int64_t{1} << 23);
         CHECK_FALSE(answer.optimal);
         CHECK(answer.labels == grid.solve(team, Method::expansion).labels);
     }
@@ -359,7 +390,7 @@ TEST_CASE("level cut: any values end, within bounds") {
     }
 }
 
-TEST_CASE("level cut: the last label of a chain that nothing holds back") {
+TEST_CASE("level cut: flow finds the longest ways") {
     // A supply and a drain at opposite corners, nothing in between: flow takes the longest ways.
     std::mt19937 random(909);
     for (const auto kind : {linear, quadratic, huber}) {
