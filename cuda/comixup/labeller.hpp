@@ -2,8 +2,9 @@
 // waits for the host between its sweeps.
 //
 // Sweeps, soft labels, thresholds, duplicate resolution, selection, the early stop and the descent
-// are the CPU's; the cut inside differs in the order of its moves (label_cut.hpp), so labels differ
-// while objectives agree in the mean.
+// are the CPU's; the cut inside is expansion, which differs in the order of its moves
+// (label_cut.hpp), so labels differ while objectives agree in the mean. Other cuts: exact_cut.hpp,
+// swap_cut.hpp.
 // Source: Kim et al., "Co-Mixup", ICLR 2021, sections 3-4 and algorithm 1.
 #pragma once
 
@@ -114,13 +115,13 @@ COMIX_HD int prepare_cut(Team& team, const SolverProblem& problem, const CutSpac
     return team.uniform(cut.counts[kSoftLabels]);
 }
 
-template <Shape kShape, class Team>
-COMIX_HD void relabel(Team& team, const SolverProblem& problem, const CutSpace& cut,
-                      const StateSpace& state, int o, bool soft) {
+template <class Team, class Cut>
+COMIX_HD void relabel(Team& team, const Cut& solve_cut, const SolverProblem& problem,
+                      const CutSpace& cut, const StateSpace& state, int o, bool soft) {
     const int n = problem.sizes.inputs, blocks = problem.sizes.blocks();
     const std::int64_t row = std::int64_t{o} * n;
     const int count = prepare_cut(team, problem, cut, state, o, soft);
-    cut_labels<kShape>(team, problem.cut(), cut, count);
+    solve_cut(team, problem.cut(), cut, count);
     team.phase([&](int thread) {
         for (int i = thread; i < n; i += team.size()) {
             state.total[i] -= state.halves[row + i];
@@ -177,11 +178,13 @@ COMIX_HD void copy_labels(Team& team, const SolverProblem& problem, const Pair* 
 }  // namespace detail
 
 // init [m, gh, gw] -> labels [m, gh, gw, 2] and their thresholded objective. compatibility [n, n]
-// where sizes.matrix. scratch: plan.scratch_bytes() bytes. kShape: sizes.shape().
-template <Shape kShape, class Team>
-COMIX_HD void solve_labels(Team& team, const SolverProblem& problem, const double* compatibility,
-                           const std::int64_t* init, const SpacePlan& plan, void* scratch,
-                           std::int64_t* labels, double* objective) {
+// where sizes.matrix. scratch: plan.scratch_bytes() bytes. solve_cut(team, problem.cut(), space,
+// soft) leaves the labels of a cut in space.now.
+template <class Team, class Cut>
+COMIX_HD void solve_labels_by(Team& team, const Cut& solve_cut, const SolverProblem& problem,
+                              const double* compatibility, const std::int64_t* init,
+                              const SpacePlan& plan, void* scratch, std::int64_t* labels,
+                              double* objective) {
     const SolverSizes& sizes = problem.sizes;
     auto* shared = reinterpret_cast<unsigned char*>(
         team.template shared<double>(static_cast<std::size_t>(plan.shared_bytes() / 8)));
@@ -200,7 +203,7 @@ COMIX_HD void solve_labels(Team& team, const SolverProblem& problem, const doubl
         detail::plain_objective(problem, detail::add_up(team, problem, state, partial));
     for (int sweep = 0; sweep < problem.sweeps; ++sweep) {
         for (int o = 0; o < sizes.outputs; ++o)
-            detail::relabel<kShape>(team, problem, cut, state, o, sweep > 0);
+            detail::relabel(team, solve_cut, problem, cut, state, o, sweep > 0);
         const auto sums = detail::add_up(team, problem, state, partial);
         const double value = detail::thresholded_objective(problem, sums);
         if (problem.select_best && (sweep == 0 || value < best)) {
@@ -228,6 +231,24 @@ COMIX_HD void solve_labels(Team& team, const SolverProblem& problem, const doubl
         }
         if (thread == 0) *objective = detail::thresholded_objective(problem, sums);
     });
+}
+
+// Cuts by expansion. kShape: sizes.shape().
+template <Shape kShape>
+struct ExpansionCut {
+    template <class Team>
+    COMIX_HD void operator()(Team& team, const CutProblem& problem, const CutSpace& cut,
+                             int soft) const {
+        cut_labels<kShape>(team, problem, cut, soft);
+    }
+};
+
+template <Shape kShape, class Team>
+COMIX_HD void solve_labels(Team& team, const SolverProblem& problem, const double* compatibility,
+                           const std::int64_t* init, const SpacePlan& plan, void* scratch,
+                           std::int64_t* labels, double* objective) {
+    solve_labels_by(team, ExpansionCut<kShape>{}, problem, compatibility, init, plan, scratch,
+                    labels, objective);
 }
 
 }  // namespace comix::cuda::comixup
