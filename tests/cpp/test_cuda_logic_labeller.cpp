@@ -4,113 +4,15 @@
 #include <cstdint>
 #include <limits>
 #include <random>
-#include <type_traits>
 #include <vector>
 
-#include "base/index.hpp"
-#include "comixup/comixup.hpp"
 #include "comixup/descent.hpp"
-#include "comixup/labeller.hpp"
-#include "cuda/comixup/labeller.hpp"
 #include "doctest.h"
-#include "host_teams.hpp"
+#include "label_cases.hpp"
 
-using namespace comix;
-using namespace comix::cuda;
-namespace kernels = comix::cuda::comixup;
+using namespace label_cases;
 
 namespace {
-
-constexpr std::int64_t kShared = 40 * 1024;
-
-struct Case {
-    int n, m, h, w;
-    std::vector<double> cost, compatibility;
-    std::vector<std::int64_t> init;
-    comix::comixup::Settings settings;
-
-    // Costs as Co-Mixup has them: the saliency of each input sums to one.
-    Case(std::mt19937& random, int inputs, int outputs, int height, int width, bool matrix)
-        : n(inputs), m(outputs), h(height), w(width) {
-        std::uniform_real_distribution<double> uniform(0, 1);
-        for (int i = 0; i < n; ++i) {
-            double sum = 0;
-            std::vector<double> map;
-            for (int p = 0; p < h * w; ++p) {
-                map.push_back(std::pow(uniform(random), 3));
-                sum += map.back();
-            }
-            for (const double value : map) cost.push_back(-value / sum);
-        }
-        if (matrix)
-            for (int i = 0; i < n; ++i)
-                for (int j = 0; j < n; ++j)
-                    compatibility.push_back(i == j ? 0.999 : 0.001 * uniform(random));
-        for (int k = 0; k < m * h * w; ++k) init.push_back(static_cast<std::int64_t>(random()) % n);
-    }
-    const double* matrix() const { return compatibility.empty() ? nullptr : compatibility.data(); }
-    comix::comixup::Partition view() const { return {n, m, h, w, cost.data(), matrix()}; }
-    kernels::SolverProblem problem() const {
-        const double blocks = h * w;
-        return {{n, m, h, w, matrix() != nullptr},
-                cost.data(),
-                settings.beta / blocks,
-                settings.gamma / blocks,
-                settings.tau * blocks,
-                static_cast<kernels::Threshold>(settings.threshold),
-                settings.sweeps,
-                settings.resolve_duplicates,
-                settings.select == comix::comixup::Select::best};
-    }
-    std::vector<std::int64_t> on_cpu() const {
-        std::vector<std::int64_t> labels(at(2 * m * h * w));
-        comix::comixup::Labeller().solve(view(), settings, init.data(), labels.data());
-        return labels;
-    }
-    double value(const std::vector<std::int64_t>& labels) const {
-        return objective(view(), settings, labels.data());
-    }
-    // `most`: shared memory to use.
-    template <class Team>
-    void run(Team& team, std::int64_t most, std::vector<double>& scratch,
-             std::vector<std::int64_t>& labels, double* result) const {
-        const auto plan = kernels::SpacePlan::of(problem().sizes, team.size(), most);
-        const auto own = problem();
-        const auto solve = [&](auto shape) {
-            kernels::solve_labels<decltype(shape)::value>(team, own, matrix(), init.data(), plan,
-                                                          scratch.data(), labels.data(), result);
-        };
-        using kernels::Shape;
-        switch (own.sizes.shape()) {
-            case Shape::small:
-                return solve(std::integral_constant<Shape, Shape::small>{});
-            case Shape::narrow:
-                return solve(std::integral_constant<Shape, Shape::narrow>{});
-            case Shape::wide:
-                return solve(std::integral_constant<Shape, Shape::wide>{});
-        }
-    }
-    std::vector<double> scratch(int threads, std::int64_t most) const {
-        const auto plan = kernels::SpacePlan::of(problem().sizes, threads, most);
-        return std::vector<double>(at(plan.scratch_bytes() / 8), 1e300);
-    }
-    std::vector<std::int64_t> solve(HostTeam& team, std::int64_t most = kShared) const {
-        std::vector<std::int64_t> labels(at(2 * m * h * w), -1);
-        auto memory = scratch(team.size(), most);
-        double result = 0;
-        run(team, most, memory, labels, &result);
-        if (std::isfinite(result)) CHECK(result == doctest::Approx(value(labels)).epsilon(1e-10));
-        const auto plan = kernels::SpacePlan::of(problem().sizes, team.size(), most);
-        CHECK(team.shared_bytes() == kernels::labeller_shared(team.size(), plan).total());
-        return labels;
-    }
-};
-
-void check_in_range(const Case& c, const std::vector<std::int64_t>& labels) {
-    bool inside = true;
-    for (const auto label : labels) inside &= label >= 0 && label < c.n;
-    CHECK(inside);
-}
 
 // The mean objective of both sides over random partitions; what differs by chance stays within
 // three standard errors of the mean difference.
