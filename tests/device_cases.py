@@ -182,6 +182,16 @@ CASES: dict[str, tuple[Run, tuple[torch.Tensor, ...], list[str]]] = {
         (COST.half(), STARTS),
         ["comixup_labels"],
     ),
+    "comixup_labels, swap": (
+        lambda c, a, i: comix.comixup_labels(c, compatibility=a, init=i, method="swap"),
+        (COST, MATRIX, STARTS),
+        ["comixup_labels"],
+    ),
+    "comixup_labels, exact": (
+        lambda c, i: comix.comixup_labels(c, init=i, method="exact", sweeps=3),
+        (COST, STARTS[:, 0]),
+        ["comixup_labels"],
+    ),
     "comixup_objective, plain": (
         comix.comixup_objective,
         (LABELS.int(), COST.half()),
@@ -234,6 +244,10 @@ def large_batches(count: int) -> dict[str, tuple[Run, tuple[torch.Tensor, ...]]]
             lambda c, i: comix.comixup_objective(comix.comixup_labels(c, init=i, sweeps=1), c),
             (rand(count, 1, 1, 2), integers(1, count, 1, 1, 2)),
         ),
+        "comixup_labels, exact": (
+            lambda c, i: comix.comixup_labels(c, init=i, sweeps=1, method="exact"),
+            (rand(count, 2, 1, 2), integers(2, count, 1, 1, 2)),
+        ),
         "pool_saliency": (lambda s: comix.pool_saliency(s, (1, 2)), (rand(count, 2, 4),)),
         "mix": (
             lambda x, m, i: comix.MixPlan.from_mask(m, i).mix(x),
@@ -262,7 +276,10 @@ def calls_of_size(size: tuple[int, int]) -> list[tuple[Run, tuple[torch.Tensor, 
     convex = (torch.arange(4.0) - integers(13, count, *size, 1) / 4) ** 2
     saliency, mask = shares(count, *size), integers(3, count, *size) / 2
     images, index = rand(count, 5, 3 * size[0] + 1, 2 * size[1]), torch.tensor([2, 0, 1])
+    inputs, starts = rand(count, 3, *size), integers(3, count, 2, *size)
     return [
+        (lambda c, i: comix.comixup_labels(c, init=i, method="swap"), (inputs, starts)),
+        (lambda c, i: comix.comixup_labels(c, init=i, method="exact"), (inputs, starts)),
         (
             lambda u, p, v, h: comix.grid_cut(u, p, v, h, method="swap")[:2],
             (unary, 1 - torch.eye(4), *weights),

@@ -17,6 +17,14 @@ Threshold threshold_of(const std::string& name) {
                           name + "'");
 }
 
+comixup::CutMethod method_of(const std::string& name) {
+    if (name == "auto" || name == "expansion") return comixup::CutMethod::expansion;
+    if (name == "swap") return comixup::CutMethod::swap;
+    if (name == "exact") return comixup::CutMethod::exact;
+    throw InvalidArgument("method: expected one of 'expansion', 'swap', 'exact', 'auto', got '" +
+                          name + "'");
+}
+
 // Checks everything that the kernels rely on, values apart.
 comixup::Partitions partitions_of(Address cost, Address compatibility, std::int64_t partitions,
                                   std::int64_t inputs, std::int64_t outputs, std::int64_t height,
@@ -61,18 +69,16 @@ void comixup_labels(Address init, Address cost, Address compatibility, std::int6
     const auto parts =
         partitions_of(cost, compatibility, partitions, inputs, outputs, height, width);
     require_sizes(starts >= 1, "at least one start");
-    require(method == "auto" || method == "expansion",
-            "method: expected 'auto' or 'expansion' on CUDA, got '" + method +
-                "'; other cuts run on the CPU");
+    const comixup::CutMethod cuts = method_of(method);
     require(select == "best" || select == "last",
             "select: expected 'best' or 'last', got '" + select + "'");
     const comixup::ObjectiveSettings settings{beta, gamma, tau, threshold_of(threshold)};
     const comixup::Iteration iteration{small(sweeps, "sweeps"), resolve_duplicates,
-                                       select == "best"};
+                                       select == "best", cuts};
     const std::int64_t cells = partitions * starts * outputs * height * width;
     const auto* given = device_memory<const std::int64_t>(init, cells, "init");
     auto* memory = device_memory<double>(
-        scratch, comixup::labels_scratch_bytes(parts, starts) > 0 ? 1 : 0, "scratch");
+        scratch, comixup::labels_scratch_bytes(parts, starts, cuts) > 0 ? 1 : 0, "scratch");
     auto* result = device_memory<std::int64_t>(labels, 2 * cells, "labels");
     auto* values = device_memory<double>(objective, partitions * starts, "objective");
     const py::gil_scoped_release release;
@@ -82,13 +88,14 @@ void comixup_labels(Address init, Address cost, Address compatibility, std::int6
 
 std::int64_t comixup_labels_scratch(std::int64_t partitions, std::int64_t starts,
                                     std::int64_t inputs, std::int64_t outputs, std::int64_t height,
-                                    std::int64_t width, bool compatibility) {
+                                    std::int64_t width, bool compatibility,
+                                    const std::string& method) {
     // Only whether there is a matrix counts.
     static const double present = 1.0;
     auto parts = partitions_of(0, 0, 0, inputs, outputs, height, width);
     parts.count = partitions;
     parts.compatibility = compatibility ? &present : nullptr;
-    return comixup::labels_scratch_bytes(parts, starts);
+    return comixup::labels_scratch_bytes(parts, starts, method_of(method));
 }
 
 void salient_spots(Address saliency, const std::string& dtype, std::int64_t count,
@@ -128,7 +135,7 @@ void register_comixup(py::module_& module) {
                arg("stream"));
     module.def("comixup_labels_scratch", &comixup_labels_scratch, py::kw_only(), arg("partitions"),
                arg("starts"), arg("inputs"), arg("outputs"), arg("height"), arg("width"),
-               arg("compatibility"));
+               arg("compatibility"), arg("method"));
     module.def("salient_spots", &salient_spots, py::kw_only(), arg("saliency"), arg("dtype"),
                arg("count"), arg("height"), arg("width"), arg("window_height"), arg("window_width"),
                arg("scratch"), arg("spots"), arg("device"), arg("stream"));

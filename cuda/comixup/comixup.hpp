@@ -30,20 +30,26 @@ void objective(const Stream& stream, const Partitions& partitions,
 std::int64_t objective_scratch_bytes(std::int64_t partitions, std::int64_t inputs,
                                      std::int64_t outputs);
 
+// What cuts inside the iteration: label_cut.hpp, swap_cut.hpp, exact_cut.hpp.
+enum class CutMethod { expansion, swap, exact };
+
 // How the iteration runs (csrc/comixup/comixup.hpp).
 struct Iteration {
     int sweeps;
     bool resolve_duplicates;
     bool select_best;  // the best sweep, improved by descent, instead of the last one
+    CutMethod method;
 };
 
 // init [P, R, m, gh, gw] (R = starts) -> labels [P, R, m, gh, gw, 2] and their thresholded
-// objective [P, R]. Cuts are by expansion. scratch: labels_scratch_bytes(...) bytes, for which only
-// sizes count, and whether there is a compatibility; fewer than 2^16 inputs, at most 4096 blocks.
+// objective [P, R]. scratch: labels_scratch_bytes(...) bytes, for which only sizes count, and
+// whether there is a compatibility. At most 4096 blocks, fewer than 2^16 inputs; other cuts than
+// expansion: at most 4096 inputs.
 void solve_labels(const Stream& stream, const Partitions& partitions, std::int64_t starts,
                   const ObjectiveSettings& settings, const Iteration& iteration,
                   const std::int64_t* init, void* scratch, std::int64_t* labels, double* objective);
-std::int64_t labels_scratch_bytes(const Partitions& partitions, std::int64_t starts);
+std::int64_t labels_scratch_bytes(const Partitions& partitions, std::int64_t starts,
+                                  CutMethod method);
 
 // The most salient window of each map [count, height, width]: spots [count, 2] gets its first row
 // and column. T: float or double. scratch: spot_scratch_bytes(...) bytes.

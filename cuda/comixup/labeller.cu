@@ -4,6 +4,7 @@
 
 #include "base/errors.hpp"
 #include "cuda/base/launch.cuh"
+#include "cuda/comixup/label_batch.hpp"
 
 namespace comix::cuda::comixup {
 
@@ -14,18 +15,9 @@ constexpr int kSmallThreads = 384;  // the sixteen states of 24 labels: 20 input
 // With what reductions take it stays within what every device gives to a kernel that asks.
 constexpr std::int64_t kMostShared = 40 * 1024;
 
-struct Batch {
-    Partitions partitions;
-    std::int64_t starts;       // per partition
-    const std::int64_t* init;  // [P, R, m, gh, gw]
-    std::int64_t* labels;      // [P, R, m, gh, gw, 2]
-    double* objective;         // [P, R]
-    unsigned char* scratch;
-};
-
 template <class Team, Shape kShape>
 __global__ void __launch_bounds__(Team::size(), 1)
-    labeller_kernel(const Batch batch, SolverProblem problem, const SpacePlan plan,
+    labeller_kernel(const LabelBatch batch, SolverProblem problem, const SpacePlan plan,
                     std::size_t bytes) {
     const std::int64_t n = batch.partitions.inputs, blocks = problem.sizes.blocks();
     const std::int64_t cells = batch.partitions.outputs * blocks;
@@ -59,7 +51,7 @@ int threads_for(const SolverSizes& sizes) {
 }
 
 template <class Team, Shape kShape>
-void launch_labeller(const Stream& stream, const Batch& batch, const SolverProblem& problem) {
+void launch_labeller(const Stream& stream, const LabelBatch& batch, const SolverProblem& problem) {
     const SpacePlan plan = SpacePlan::of(problem.sizes, Team::size(), kMostShared);
     const std::size_t bytes = team_bytes(labeller_shared(Team::size(), plan));
     const std::int64_t problems = batch.partitions.count * batch.starts;
@@ -80,6 +72,10 @@ void solve_labels(const Stream& stream, const Partitions& partitions, std::int64
                 std::to_string(kMostBlocks) + " blocks on CUDA, got " +
                 std::to_string(partitions.inputs) + " inputs of " +
                 std::to_string(partitions.height) + " x " + std::to_string(partitions.width));
+    require(iteration.method == CutMethod::expansion || partitions.inputs <= kMostMethodInputs,
+            "cost: expected at most " + std::to_string(kMostMethodInputs) +
+                " inputs on CUDA for cuts by 'swap' or 'exact', got " +
+                std::to_string(partitions.inputs));
     require(std::int64_t{partitions.outputs} * sizes.blocks() < std::int64_t{1} << 28 &&
                 std::int64_t{partitions.outputs} * partitions.inputs < std::int64_t{1} << 28,
             "init: expected fewer than 2^28 blocks, and outputs times inputs, per partition");
@@ -93,8 +89,10 @@ void solve_labels(const Stream& stream, const Partitions& partitions, std::int64
                                 iteration.sweeps,
                                 iteration.resolve_duplicates,
                                 iteration.select_best};
-    const Batch batch{partitions, starts,    init,
-                      labels,     objective, static_cast<unsigned char*>(scratch)};
+    const LabelBatch batch{partitions, starts,    init,
+                           labels,     objective, static_cast<unsigned char*>(scratch)};
+    if (iteration.method != CutMethod::expansion)
+        return launch_method(stream, batch, problem, iteration.method);
     switch (sizes.shape()) {
         case Shape::small:
             return launch_labeller<BlockTeam<kSmallThreads>, Shape::small>(stream, batch, problem);
@@ -105,10 +103,12 @@ void solve_labels(const Stream& stream, const Partitions& partitions, std::int64
     }
 }
 
-std::int64_t labels_scratch_bytes(const Partitions& partitions, std::int64_t starts) {
+std::int64_t labels_scratch_bytes(const Partitions& partitions, std::int64_t starts,
+                                  CutMethod method) {
     const SolverSizes sizes = sizes_of(partitions);
-    return partitions.count * starts *
-           SpacePlan::of(sizes, threads_for(sizes), kMostShared).scratch_bytes();
+    const std::int64_t problems = partitions.count * starts;
+    if (method != CutMethod::expansion) return method_scratch_bytes(sizes, problems, method);
+    return problems * SpacePlan::of(sizes, threads_for(sizes), kMostShared).scratch_bytes();
 }
 
 }  // namespace comix::cuda::comixup

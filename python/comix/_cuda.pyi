@@ -198,6 +198,7 @@ def comixup_labels_scratch(
     height: int,
     width: int,
     compatibility: bool,
+    method: str,
 ) -> int: ...
 def mix(
     *,

@@ -24,13 +24,9 @@ def comixup_labels(
 ) -> torch.Tensor:
     """Labels int64 ``[P, m, gh, gw, 2]``: of each partition's starts the one with the lowest objective.
 
-    Cuts are expansions that try all labels at once and take the best, so labels may differ from the CPU's.
+    Expansions ("auto" too) try all labels at once and take the best, so labels may differ from the CPU's.
+    "exact" cuts that do not fit the memory of a kernel are expansions.
     """
-    if method not in ("auto", "expansion"):
-        raise native.BackendUnavailable(
-            f"method: {method!r} runs on the CPU only: use 'auto' or 'expansion', "
-            "or move the tensors with .cpu()"
-        )
     partitions, starts, outputs, height, width = init.shape
     inputs = cost.shape[1]
     init, cost = ready(init), ready(cost)
@@ -44,6 +40,7 @@ def comixup_labels(
         height=height,
         width=width,
         compatibility=matrix is not None,
+        method=method,
     )
     scratch = native.scratch(size, cost)
     labels = new(cost, (partitions, starts, outputs, height, width, 2), torch.int64)
