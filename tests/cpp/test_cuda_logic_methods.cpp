@@ -255,6 +255,20 @@ TEST_CASE("exact: two labels that are left on a wide grid are one flow, whatever
     CHECK(proven >= 60);
 }
 
+TEST_CASE(
+    "exact: without edges the cheapest labels are proven; edges that reward differences prove "
+    "none") {
+    std::mt19937 random(752);
+    for (const auto& [h, w] : {std::array{4, 4}, std::array{6, 5}}) {
+        const OneCut free(random, 7, h, w, 0.0), odd(random, 7, h, w, -0.5);
+        HostTeam team(32);
+        const auto answer = free.solve_exactly(team);
+        CHECK(answer.proven);
+        CHECK(answer.labels == free.on_cpu(CpuMethod::exact));
+        CHECK_FALSE(odd.solve_exactly(team).proven);
+    }
+}
+
 TEST_CASE("exact: the labels that are left hold an optimum, ties and all") {
     std::mt19937 random(744);
     for (int trial = 0; trial < 300; ++trial) {
