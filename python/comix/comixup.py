@@ -136,7 +136,7 @@ def comixup_labels(
             ``"last"`` returns the one after the final sweep, as the official code does.
         method: of the inner cuts, as in :func:`comix.grid_cut` (one attempt each). Default ``"auto"``, which
             here means ``"expansion"``: the loop around the cuts linearises, so proven ones bring nothing.
-            ``"exact"`` on CUDA: a cut that does not fit the kernel's memory is an expansion, without an error.
+            ``"exact"`` refuses cuts it cannot prove; on CUDA, where nothing can refuse, those are expansions.
         generator: source of the start labels when init is None.
 
     Returns:
@@ -145,8 +145,8 @@ def comixup_labels(
 
     Raises:
         TypeError: not a tensor, or of a wrong dtype.
-        ValueError: wrong shapes, NaN, values or labels out of range, unknown options, on the CPU ``"exact"`` where
-            a cut cannot be proven in memory.
+        ValueError: wrong shapes, NaN, values or labels out of range, unknown options; on the CPU
+            ``"exact"`` cuts that cannot be proven.
         comix.BackendUnavailable: tensors on a device this build has no solvers for.
 
     Example:
