@@ -21,6 +21,7 @@ using namespace comix::cuda;
 using comix::at;
 namespace kernels = comix::cuda::comixup;
 
+using Labels = std::vector<std::int64_t>;
 constexpr std::int64_t kShared = 40 * 1024;
 
 struct Case {
@@ -110,6 +111,28 @@ inline void check_in_range(const Case& c, const std::vector<std::int64_t>& label
     bool inside = true;
     for (const auto label : labels) inside &= label >= 0 && label < c.n;
     CHECK(inside);
+}
+
+// What a cut's labels [blocks, 2] cost: unary costs, and 1, or 1/4 between a pair and its own.
+inline double cut_energy(const Case& c, const double* rho, const Labels& labels) {
+    const int blocks = c.h * c.w;
+    double sum = 0;
+    const auto distance = [&](int p, int q) {
+        const auto i = labels[at(2 * p)], j = labels[at(2 * p + 1)];
+        const auto k = labels[at(2 * q)], l = labels[at(2 * q + 1)];
+        if (i == k && j == l) return 0.0;
+        const bool meet = (i == j) != (k == l) && (i == k || i == l || j == k || j == l);
+        return meet ? 0.25 : 1.0;
+    };
+    for (int p = 0; p < blocks; ++p) {
+        const auto i = labels[at(2 * p)], j = labels[at(2 * p + 1)];
+        sum += 0.5 * (c.cost[at(i * blocks + p)] + c.cost[at(j * blocks + p)]);
+        sum += 0.5 * (rho[i] + rho[j]) - (i == j ? 0 : 5e-4);
+        const double beta = c.settings.beta / blocks;
+        if (p + c.w < blocks) sum += beta * distance(p, p + c.w);
+        if ((p + 1) % c.w != 0) sum += beta * distance(p, p + 1);
+    }
+    return sum;
 }
 
 }  // namespace label_cases

@@ -22,30 +22,7 @@ namespace {
 using kernels::CutMethod;
 using kernels::MethodPlan;
 using CpuMethod = comix::gridcut::Method;
-using Labels = std::vector<std::int64_t>;
 using Soft = std::vector<comix::comixup::Pair>;
-
-// What a cut's labels [blocks, 2] cost: unary costs, and 1, or 1/4 between a pair and its own.
-double cut_energy(const Case& c, const double* rho, const Labels& labels) {
-    const int blocks = c.h * c.w;
-    double sum = 0;
-    const auto distance = [&](int p, int q) {
-        const auto i = labels[at(2 * p)], j = labels[at(2 * p + 1)];
-        const auto k = labels[at(2 * q)], l = labels[at(2 * q + 1)];
-        if (i == k && j == l) return 0.0;
-        const bool meet = (i == j) != (k == l) && (i == k || i == l || j == k || j == l);
-        return meet ? 0.25 : 1.0;
-    };
-    for (int p = 0; p < blocks; ++p) {
-        const auto i = labels[at(2 * p)], j = labels[at(2 * p + 1)];
-        sum += 0.5 * (c.cost[at(i * blocks + p)] + c.cost[at(j * blocks + p)]);
-        sum += 0.5 * (rho[i] + rho[j]) - (i == j ? 0 : 5e-4);
-        const double beta = c.settings.beta / blocks;
-        if (p + c.w < blocks) sum += beta * distance(p, p + c.w);
-        if ((p + 1) % c.w != 0) sum += beta * distance(p, p + 1);
-    }
-    return sum;
-}
 
 // Nothing where the CPU refuses.
 std::optional<Labels> cut_on_cpu(const Case& c, const double* rho, const Soft& soft,
