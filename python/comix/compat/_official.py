@@ -10,6 +10,7 @@ import torch
 
 from comix import BackendUnavailable, MixPlan
 from comix import _checks as checks
+from comix import _native as native
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -25,6 +26,12 @@ def official(function: _Function) -> _Function:
 def for_solver(tensor: torch.Tensor) -> torch.Tensor:
     """The tensor where the solvers can read it, without its graph."""
     return tensor.detach().cpu()
+
+
+def where_solved(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor without its graph: where it is, or on the CPU where this build has no kernels for that."""
+    tensor = tensor.detach()
+    return tensor if tensor.is_cpu or native.has_kernels(tensor) else tensor.cpu()
 
 
 def mix(plan: MixPlan, images: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from comix import MixPlan, pool_saliency, puzzlemix_mask, transport_plan
 from comix import _checks as checks
 from comix._targets import check_index
-from comix.compat._official import for_solver, mix
+from comix.compat._official import mix, where_solved
 from comix.compat._puzzle_parts import mask_transport, move_patches, official_mask, official_saliency, share
 from comix.compat._replay import replaying
 
@@ -100,7 +100,7 @@ class Puzzle:
         if first is second:
             mixed = mix(plan, first)
         else:
-            second_half = torch.tensor([0, len(first)])  # partners come from the second batch
+            second_half = torch.arange(2, device=plan.source.device) * len(first)  # where partners are
             plan = MixPlan(plan.source + second_half, plan.block, plan.weight)
             mixed = mix(plan, torch.cat([first, second]))
         return mixed, mask.flatten(1).mean(1).to(self.images.device)
@@ -114,9 +114,9 @@ class Puzzle:
     def _best_mask(self) -> torch.Tensor:
         terms = self.terms
         return puzzlemix_mask(
-            for_solver(self.images),
-            for_solver(self.grad),
-            for_solver(self.indices),
+            where_solved(self.images),
+            where_solved(self.grad),
+            where_solved(self.indices),
             self.alpha,
             grid=self.grid,
             n_labels=terms.n_labels,
@@ -124,19 +124,19 @@ class Puzzle:
             gamma=terms.gamma,
             eta=terms.eta,
             neigh_size=terms.neigh_size,
-            mean=None if terms.mean is None else terms.mean.flatten().cpu(),
-            std=None if terms.std is None else terms.std.flatten().cpu(),
+            mean=None if terms.mean is None else where_solved(terms.mean).flatten(),
+            std=None if terms.std is None else where_solved(terms.std).flatten(),
             method="auto",
         )
 
     def _plan(self, mask: torch.Tensor, transport: bool, eps: float, size: int) -> MixPlan:
-        index = for_solver(self.indices)
+        index = where_solved(self.indices)
         if not transport:
             return MixPlan.from_mask(mask, index)
         for axis, (pixels, blocks) in enumerate(zip(self.images.shape[2:], self.grid, strict=True)):
             if size > 0:  # patches smaller than a block; -1: whole blocks
                 mask = mask.repeat_interleave(max(1, pixels // blocks // size), 1 + axis)
-        saliency = pool_saliency(for_solver(self.grad), (mask.shape[1], mask.shape[2]))
+        saliency = pool_saliency(where_solved(self.grad), (mask.shape[1], mask.shape[2]))
         own = transport_plan(saliency, mask, eps=eps)
         partner = transport_plan(saliency[index], 1 - mask, eps=eps)
         return MixPlan.from_mask(mask, index, own, partner)

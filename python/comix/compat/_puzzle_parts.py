@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from comix import _checks as checks
 from comix import grid_cut, transport_plan
-from comix.compat._official import for_solver, official
+from comix.compat._official import for_solver, official, where_solved
 from comix.compat._replay import Numbers, official_cut, replaying
 
 
@@ -256,7 +256,7 @@ def mask_transport(mask: torch.Tensor, grad_pool: torch.Tensor, eps: float = 0.0
         checks.fail("grad_pool", f"shape [{n}, {height}, {width}]", checks.shape_of(grad_pool))
     if replaying():
         return _contest(mask.flatten(1), grad_pool.flatten(1), eps, (height, width))
-    source = transport_plan(for_solver(grad_pool), for_solver(mask)[:, 0], eps=eps)
+    source = transport_plan(where_solved(grad_pool), where_solved(mask)[:, 0], eps=eps)
     plan = torch.zeros(n, height * width, height * width, device=mask.device)
     return plan.scatter_(1, source.view(n, 1, -1).to(mask.device), 1)
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from comix import _checks as checks
+from comix import _native as native
 from comix.compat._official import device_named, official, setting, soft, to_one_hot
 from comix.compat._puzzle_graph import Puzzle, Terms
 from comix.compat._puzzle_parts import (
@@ -229,7 +230,7 @@ def mixup_process(
     target_reweighted = soft(target_reweighted, "target_reweighted", len(out))
     mixup_alpha = setting(args, "mixup_alpha")
     block_num = int(2 ** np.random.randint(1, 5))
-    indices = torch.from_numpy(np.random.permutation(len(out))).to(out.device)
+    indices = native.send(torch.from_numpy(np.random.permutation(len(out))), out.device)
     lam = get_lambda(mixup_alpha)
     if hidden or not (setting(args, "box") or setting(args, "graph")):
         out, ratio = out * lam + out[indices] * (1 - lam), torch.full((len(out),), lam, device=out.device)

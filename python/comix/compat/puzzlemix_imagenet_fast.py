@@ -21,7 +21,7 @@ from comix import MixPlan, pool_saliency, transport_plan
 from comix import _checks as checks
 from comix._targets import check_index
 from comix.compat import puzzlemix
-from comix.compat._official import for_solver, mix, official
+from comix.compat._official import mix, official, where_solved
 from comix.compat._puzzle_graph import Puzzle
 from comix.compat._puzzle_parts import (
     cut_one,
@@ -122,7 +122,7 @@ def _per_channel(value: Any, name: str) -> Any:
     if not isinstance(value, torch.Tensor) or value.ndim != 3:
         return value
     first = value[:, :1, :1]
-    if not bool((value == first).all()):
+    if checks.values_checked(value) and not bool((value == first).all()):
         checks.fail(name, "the same numbers at all pixels", "others")
     return first.flatten()
 
@@ -164,9 +164,9 @@ def transport(
     if replaying():
         return _transport_as_official(images, saliency, index, grid[0], mask, eps)
     blocks, shares, partner = (
-        pool_saliency(for_solver(saliency), grid),
-        for_solver(mask)[:, 0],
-        for_solver(index),
+        pool_saliency(where_solved(saliency), grid),
+        where_solved(mask)[:, 0],
+        where_solved(index),
     )
     own = transport_plan(blocks, shares, eps=eps)
     other = transport_plan(blocks[partner], 1 - shares, eps=eps)
