@@ -19,15 +19,11 @@ from time import perf_counter
 
 import torch
 
-from benchmarks.capacity import Probe
-
 TARGET_SAMPLE_S = 0.004  # a sample shorter than this is repeated inside the clock
 QUICK_BUDGET_S = 0.4  # for the rounds of one case under --quick
 SLOWEST_PEAK_S = 2.0  # the memory of calls slower than this is not measured
 
 THREADS = "speed-up of all threads over one"  # a figure: below 1 they lost
-CAPACITY = "speed-up of independent threads"  # what the machine had to give in the same rounds
-PROBES = 9  # of that per case
 Clock = Callable[[Callable[[], object], int], "tuple[float, object]"]  # see wall_clock
 Peak = Callable[[Callable[[], object]], "int | None"]  # bytes that a call needs beyond its inputs
 
@@ -202,24 +198,23 @@ def run_case(case: Case, options: Options, peak: Peak | None = None) -> dict[str
     except QualityError as error:
         record |= {"status": "quality failed", "note": str(error)}
         return record
-    with Probe(options.threads) as probe:
-        timings = _time_rounds(case, options, probe)
+    timings = _time_rounds(case, options)
     for contender, timing in zip(case.contenders, timings, strict=True):
         if peak is not None and statistics.median(timing.samples) < SLOWEST_PEAK_S:
             timing.peak_bytes = peak(contender.calls[0])
     record["rounds"] = len(timings[0].samples)
-    record["figures"] = thread_figures(case, timings, probe) | case.figures(timings)
+    record["figures"] = thread_figures(case, timings) | case.figures(timings)
     record["contenders"] = [timing.record() for timing in timings]
     return record
 
 
-def thread_figures(case: Case, timings: Sequence[Timing], probe: Probe) -> dict[str, float]:
-    """Return what more threads gained the base over one thread, and what they could have gained."""
-    for contender, timing in zip(case.contenders, timings, strict=True):
-        if contender.single:
-            gained, possible = statistics.median(timing.ratios), statistics.median(probe.samples)
-            return {THREADS: gained, CAPACITY: possible}
-    return {}
+def thread_figures(case: Case, timings: Sequence[Timing]) -> dict[str, float]:
+    """Return what more threads gained the base over one thread."""
+    found = zip(case.contenders, timings, strict=True)
+    return next(
+        ({THREADS: statistics.median(timing.ratios)} for contender, timing in found if contender.single),
+        {},
+    )
 
 
 def _warm_up(case: Case) -> tuple[list[Timing], float]:
@@ -237,8 +232,8 @@ def _warm_up(case: Case) -> tuple[list[Timing], float]:
     return timings, cycle
 
 
-def _time_rounds(case: Case, options: Options, probe: Probe) -> list[Timing]:
-    """Warm up, size the samples, and run the rounds, with probes in between where threads are compared."""
+def _time_rounds(case: Case, options: Options) -> list[Timing]:
+    """Warm up, size the samples, and run the rounds."""
     timings, cycle = _warm_up(case)
     budget = case.budget_s or options.budget_s
     if options.quick:
@@ -252,8 +247,6 @@ def _time_rounds(case: Case, options: Options, probe: Probe) -> list[Timing]:
     gc.disable()
     try:
         for turn in range(rounds):
-            if single is not None and turn * PROBES // rounds < (turn + 1) * PROBES // rounds:
-                probe.sample()
             for k in range(len(timings)):
                 place = (k + turn) % len(timings)
                 calls = case.contenders[place].calls

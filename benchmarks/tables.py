@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.harness import CAPACITY, THREADS
+from benchmarks.harness import THREADS
 
 
 def seconds(value: float) -> str:
@@ -103,14 +103,12 @@ def show_summary(run: dict[str, Any], console: Console) -> None:
         table = Table(
             box=None, title=f"speed-up of {run['settings']['threads']} threads over one", title_justify="left"
         )
-        for column in ("case", "work", "speed-up", "independent work then"):
+        for column in ("case", "work", "speed-up"):
             table.add_column(column)
         for record in rows:
             gain = record["figures"][THREADS]
             told = f"{gain:.2f}x" if gain >= 1 else f"{gain:.2f}x (a loss)"
-            possible = record["figures"].get(CAPACITY)  # not in older runs
-            limit = "-" if possible is None else f"{possible:.2f}x"
-            table.add_row(f"{record['bench']}: {record['case']}", record["work"], told, limit)
+            table.add_row(f"{record['bench']}: {record['case']}", record["work"], told)
         console.print()
         console.print(table)
 
