@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <initializer_list>
 #include <random>
 #include <type_traits>
 #include <vector>
@@ -111,6 +112,21 @@ inline void check_in_range(const Case& c, const std::vector<std::int64_t>& label
     bool inside = true;
     for (const auto label : labels) inside &= label >= 0 && label < c.n;
     CHECK(inside);
+}
+
+// The same labels, all in range, from teams of any size and with any limit of shared memory.
+// solver.solve(team[, limit]): that of the case, or with other cuts.
+template <class Solver>
+void check_any_team(const Case& c, const Solver& solver,
+                    std::initializer_list<std::int64_t> limits) {
+    HostTeam first(32);
+    const auto expected = solver.solve(first);
+    check_in_range(c, expected);
+    with_host_teams([&](HostTeam& team) { CHECK(solver.solve(team) == expected); });
+    for (const std::int64_t most : limits) {
+        HostTeam team(32);
+        CHECK(solver.solve(team, most) == expected);
+    }
 }
 
 // What a cut's labels [blocks, 2] cost: unary costs, and 1, or 1/4 between a pair and its own.

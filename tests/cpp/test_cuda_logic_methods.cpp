@@ -414,15 +414,7 @@ TEST_CASE("methods: the answer depends neither on the team nor on where its memo
         for (const auto& [n, m, h, w] : shapes) {
             Case c(random, n, m, h, w, true);
             c.settings.sweeps = 3;
-            const Iteration iteration{c, method};
-            HostTeam first(32);
-            const auto expected = iteration.solve(first);
-            check_in_range(c, expected);
-            with_host_teams([&](HostTeam& team) { CHECK(iteration.solve(team) == expected); });
-            for (const std::int64_t most : {0, 2048, 8192}) {
-                HostTeam team(32);
-                CHECK(iteration.solve(team, most) == expected);
-            }
+            check_any_team(c, Iteration{c, method}, {0, 2048, 8192});
         }
     }
 }
