@@ -163,7 +163,8 @@ void LabelCut::general_cut() {
     cutter_.solve(problem, options, false, cut_labels_.data());
 }
 
-void LabelCut::solve(const double* rho, const std::vector<Pair>& soft, std::int64_t* labels) {
+bool LabelCut::solve(const double* rho, const std::vector<Pair>& soft, std::vector<Label>& asked,
+                     std::int64_t* labels) {
     const int blocks = partition_.blocks();
     list_labels(rho, soft);
     if (method_ == gridcut::Method::swap || beta_ < 0) {  // the order of swaps counts
@@ -172,6 +173,8 @@ void LabelCut::solve(const double* rho, const std::vector<Pair>& soft, std::int6
         choose_alive();
     }
     require(!alive_.empty(), "costs: expected sums that float32 can hold, got one that overflows");
+    if (alive_ == asked) return false;
+    asked = alive_;
     price_alive();
     if (alive_.size() == 1) {
         std::fill(cut_labels_.begin(), cut_labels_.end(), 0);
@@ -186,6 +189,7 @@ void LabelCut::solve(const double* rho, const std::vector<Pair>& soft, std::int6
         labels[2 * p] = inputs.i;
         labels[2 * p + 1] = inputs.j;
     }
+    return true;
 }
 
 }  // namespace comix::comixup

@@ -7,7 +7,8 @@
 // Guarantee: the cut method's (grid_cut.hpp). Expansion, which is what `automatic` means here,
 //   works in 32 bits (quick_expansion.hpp): the loop around it linearises, so more digits or proven
 //   cuts bring nothing (measured: docs/performance.md).
-// Cost: blocks * labels, plus the cut over the labels that can win somewhere, typically five.
+// Cost: blocks * labels, plus the cut over the labels that can win somewhere, typically five. Half
+//   of the cuts after the second sweep ask what the output's last one asked, and are not made.
 #pragma once
 
 #include <cstdint>
@@ -26,18 +27,24 @@ struct Pair {
 
 class LabelCut {
   public:
-    // beta: the cost per edge.
-    void begin(const Partition& partition, double beta, gridcut::Method method);
-    // rho [n]; writes labels [gh, gw, 2].
-    void solve(const double* rho, const std::vector<Pair>& soft, std::int64_t* labels);
-
-  private:
     // A label's two inputs, equal when it is one, and what it costs beyond their mean.
     struct Label {
         Pair inputs;
         double extra;
+        bool operator==(const Label& other) const {
+            return inputs.i == other.inputs.i && inputs.j == other.inputs.j && extra == other.extra;
+        }
     };
 
+    // beta: the cost per edge.
+    void begin(const Partition& partition, double beta, gridcut::Method method);
+    // rho [n]; writes labels [gh, gw, 2]. `asked`: the labels that could win in the cut that
+    // `labels` came from, empty when they came from none; gets those of this cut. The same ones
+    // have the same answer: then `labels` stay, and the result is false.
+    bool solve(const double* rho, const std::vector<Pair>& soft, std::vector<Label>& asked,
+               std::int64_t* labels);
+
+  private:
     void list_labels(const double* rho, const std::vector<Pair>& soft);
     void choose_alive();
     void price_alive();

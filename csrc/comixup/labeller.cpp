@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "base/index.hpp"
 #include "comixup/penalty.hpp"
@@ -28,6 +29,7 @@ void Labeller::begin(const Partition& partition, const Settings& settings,
         labels_[at(2 * k)] = labels_[at(2 * k + 1)] = init[k];
     shares_.assign(at(std::int64_t{m} * n), 0.0);
     present_.resize(at(m));
+    output_cost_.resize(at(m));
     for (auto& inputs : present_) inputs.clear();
     total_.assign(at(n), 0.0);
     for (auto* scratch : {&reach_, &rho_, &scratch_, &others_reach_}) scratch->assign(at(n), 0.0);
@@ -35,34 +37,37 @@ void Labeller::begin(const Partition& partition, const Settings& settings,
     extra_.assign(at(std::int64_t{m} * n), 0);
     resolved_ = false;
     cut_.begin(partition, beta_, settings.method);
-    for (int o = 0; o < m; ++o) count_shares(o);
+    asked_.resize(at(m));
+    for (auto& asked : asked_) asked.clear();
+    for (int o = 0; o < m; ++o) {
+        count(o);
+        add_to_total(o, 1.0);
+    }
 }
 
-// Counts the shares of an output anew and adds them to the total.
-void Labeller::count_shares(int output) {
+// What the labels of an output show of each input, and cost.
+void Labeller::count(int output) {
     double* s = shares(output);
     auto& present = present_[at(output)];
     for (const int i : present) s[i] = 0.0;
     add_shares(labels(output), partition_.blocks(), s);
     // No branch on who is present: no processor foresees it.
     present.resize(at(partition_.inputs) + 1);  // the last one is for what is not kept
-    std::size_t count = 0;
+    std::size_t kept = 0;
     for (int i = 0; i < partition_.inputs; ++i) {
-        present[count] = i;
-        count += s[i] > 0;
+        present[kept] = i;
+        kept += s[i] > 0;
     }
-    present.resize(count);
-    for (const int i : present) {
-        total_[at(i)] += s[i];
-        compatibility_.add_column(i, s[i], reach_.data());
-    }
+    present.resize(kept);
+    output_cost_[at(output)] = unary_and_smoothness(partition_, beta_, labels(output));
 }
 
-void Labeller::take_away(int output) {
+// The shares of an output, times `sign`.
+void Labeller::add_to_total(int output, double sign) {
     const double* s = shares(output);
     for (const int i : present_[at(output)]) {
-        total_[at(i)] -= s[i];
-        compatibility_.add_column(i, -s[i], reach_.data());
+        total_[at(i)] += sign * s[i];
+        compatibility_.add_column(i, sign * s[i], reach_.data());
     }
 }
 
@@ -107,12 +112,12 @@ void Labeller::soft_labels(int output) {
 }
 
 void Labeller::relabel(int output, bool soft) {
-    take_away(output);
+    add_to_total(output, -1.0);
     penalty(output);
     soft_.clear();
     if (soft) soft_labels(output);
-    cut_.solve(rho_.data(), soft_, labels(output));
-    count_shares(output);
+    if (cut_.solve(rho_.data(), soft_, asked_[at(output)], labels(output))) count(output);
+    add_to_total(output, 1.0);
 }
 
 // Outputs made of the same two or more inputs are told to avoid one each.
@@ -130,14 +135,18 @@ void Labeller::resolve() {
     resolved_ = true;
 }
 
-double Labeller::plain_objective(double labels_cost) const {
+double Labeller::labels_cost() const {
+    return std::accumulate(output_cost_.begin(), output_cost_.end(), 0.0);
+}
+
+double Labeller::plain_objective() const {
     double diversity = 0;
     for (const double total : total_) diversity += total * total;
     for (const double s : shares_) diversity -= s * s;
-    return labels_cost + gamma_ * diversity;
+    return labels_cost() + gamma_ * diversity;
 }
 
-double Labeller::thresholded_objective(double labels_cost) {
+double Labeller::thresholded_objective() {
     if (settings_.threshold == Threshold::hard_official)
         return objective(partition_, settings_, labels_.data());
     double diversity = 0;
@@ -150,27 +159,26 @@ double Labeller::thresholded_objective(double labels_cost) {
             diversity += s[i] * penalty_at(others, tau_, settings_.threshold);
         }
     }
-    return labels_cost + gamma_ * diversity;
+    return labels_cost() + gamma_ * diversity;
 }
 
 void Labeller::solve(const Partition& partition, const Settings& settings, const std::int64_t* init,
                      std::int64_t* labels) {
     begin(partition, settings, init);
     double best = std::numeric_limits<double>::infinity();
-    double previous = plain_objective(unary_and_smoothness(partition, beta_, labels_.data()));
+    double previous = plain_objective();
     for (int sweep = 0; sweep < settings.sweeps; ++sweep) {
         compatibility_.multiply(total_.data(), reach_.data());  // rounding must not pile up
         for (int o = 0; o < partition.outputs; ++o) relabel(o, sweep > 0);
-        const double labels_cost = unary_and_smoothness(partition, beta_, labels_.data());
         if (settings.select == Select::best) {
-            const double value = thresholded_objective(labels_cost);
+            const double value = thresholded_objective();
             if (sweep == 0 || value < best) {
                 best = value;
                 best_labels_ = labels_;
             }
         }
         if (settings.resolve_duplicates && sweep == settings.sweeps - 2) resolve();
-        const double plain = plain_objective(labels_cost);
+        const double plain = plain_objective();
         if (std::abs(previous - plain) < kConverged * std::abs(plain)) break;
         previous = plain;
     }

@@ -8,16 +8,14 @@ double unary_and_smoothness(const Partition& part, double beta, const std::int64
     const int blocks = part.blocks(), w = part.width;
     double unary = 0;
     std::int64_t halves = 0;  // of the distances of neighbours
-    for (int o = 0; o < part.outputs; ++o, labels += 2 * blocks) {
-        for (int p = 0, right_end = w - 1; p < blocks; ++p) {
-            const std::int64_t* here = labels + 2 * p;
-            unary += 0.5 * (part.cost[here[0] * blocks + p] + part.cost[here[1] * blocks + p]);
-            if (p + w < blocks) halves += halves_apart(here, here + 2 * w);
-            if (p != right_end) {
-                halves += halves_apart(here, here + 2);
-            } else {
-                right_end += w;
-            }
+    for (int p = 0, right_end = w - 1; p < blocks; ++p) {
+        const std::int64_t* here = labels + 2 * p;
+        unary += 0.5 * (part.cost[here[0] * blocks + p] + part.cost[here[1] * blocks + p]);
+        if (p + w < blocks) halves += halves_apart(here, here + 2 * w);
+        if (p != right_end) {
+            halves += halves_apart(here, here + 2);
+        } else {
+            right_end += w;
         }
     }
     return unary + 0.5 * beta * (0.5 * static_cast<double>(halves));
@@ -76,8 +74,10 @@ double objective(const Partition& part, const Settings& settings, const std::int
         add_shares(labels + std::int64_t{o} * blocks * 2, blocks, s);
         for (int i = 0; i < n; ++i) total[static_cast<std::size_t>(i)] += s[i];
     }
-    double diversity = 0;
+    double diversity = 0, labels_cost = 0;
     for (int o = 0; o < part.outputs; ++o) {
+        labels_cost += unary_and_smoothness(part, settings.beta / blocks,
+                                            labels + std::int64_t{o} * blocks * 2);
         const double* s = shares.data() + std::int64_t{o} * n;
         for (int i = 0; i < n; ++i)
             others[static_cast<std::size_t>(i)] = total[static_cast<std::size_t>(i)] - s[i];
@@ -85,7 +85,7 @@ double objective(const Partition& part, const Settings& settings, const std::int
                     scratch.data(), f.data());
         for (int i = 0; i < n; ++i) diversity += s[i] * f[static_cast<std::size_t>(i)];
     }
-    return unary_and_smoothness(part, settings.beta / blocks, labels) + gamma * diversity;
+    return labels_cost + gamma * diversity;
 }
 
 }  // namespace comix::comixup

@@ -44,7 +44,8 @@ inline double penalty_at(double reach, double tau, Threshold threshold) {
 void thresholded(const double* pi, const Compatibility& compatibility, int n, double tau,
                  Threshold threshold, double* reach, double* scratch, double* out);
 
-// Unary and smoothness part of the objective; beta already divided by the number of blocks.
+// What the labels [blocks, 2] of one output cost without the diversity term; beta already divided
+// by the number of blocks.
 double unary_and_smoothness(const Partition& partition, double beta, const std::int64_t* labels);
 
 // |z_p - z_q|^2 of two blocks, each half `a[0]`, half `a[1]`; a whole number of halves.

@@ -29,9 +29,10 @@ std::optional<Labels> cut_on_cpu(const Case& c, const double* rho, const Soft& s
                                  CpuMethod method) {
     Labels labels(at(2 * c.h * c.w));
     comix::comixup::LabelCut cut;
+    std::vector<comix::comixup::LabelCut::Label> asked;
     cut.begin(c.view(), c.settings.beta / (c.h * c.w), method);
     try {
-        cut.solve(rho, soft, labels.data());
+        cut.solve(rho, soft, asked, labels.data());
     } catch (const comix::InvalidArgument&) {
         return std::nullopt;
     }
