@@ -132,7 +132,7 @@ def mix_classes_arguments() -> dict[str, Any]:
     return {**mix_targets_arguments(), "targets": np.array([4, 0, 2])}
 
 
-def puzzlemix_plan_arguments() -> dict[str, Any]:
+def puzzlemix_masks_arguments() -> dict[str, Any]:
     return {
         "images": RNG.random((P, 2, 8, 9)),
         "saliency": RNG.random((P, 8, 9)),
@@ -140,13 +140,23 @@ def puzzlemix_plan_arguments() -> dict[str, Any]:
         "prior": RNG.random((P, L)),
         "std": np.ones(2),
         "grid": (2, 3),
-        "finer": (2, 1),
         "beta": 0.02,
         "gamma": 0.5,
         "neigh_size": 2,
         "rounding": 0.0,
-        "eps": 0.8,
+        "method": "exact",
         "threads": 2,
+        "mask": np.full((P, 2, 3), -1, np.float32),
+    }
+
+
+def puzzlemix_plan_arguments() -> dict[str, Any]:
+    masks = puzzlemix_masks_arguments()
+    del masks["method"], masks["mask"]
+    return {
+        **masks,
+        "finer": (2, 1),
+        "eps": 0.8,
         **plan_outputs(P, 4, 3),
         "mixed": None,
     }
@@ -254,6 +264,7 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
     "mix_classes": mix_classes_arguments,
     "pool_saliency": pool_saliency_arguments,
     "puzzlemix_energy": puzzlemix_energy_arguments,
+    "puzzlemix_masks": puzzlemix_masks_arguments,
     "puzzlemix_plan": puzzlemix_plan_arguments,
     "salient_spots": salient_spots_arguments,
     "comixup_plan": comixup_plan_arguments,
@@ -278,6 +289,7 @@ OUTPUTS = {
     "mix_classes": ["mixed"],
     "pool_saliency": ["pooled"],
     "puzzlemix_energy": ["unary", "weight_v", "weight_h"],
+    "puzzlemix_masks": ["mask"],
     "puzzlemix_plan": ["source", "block", "weight"],
     "salient_spots": ["spots"],
     "comixup_plan": ["source", "block", "weight"],
@@ -296,6 +308,7 @@ INDICES = {
     "plan_ratio": {"source": P},
     "mix_targets": {"source": P},
     "mix_classes": {"source": P, "targets": 5},
+    "puzzlemix_masks": {"index": P},
     "puzzlemix_plan": {"index": P},
     "comixup_plan": {"init": 2},
     "puzzlemix_energy": {"index": P},

@@ -36,11 +36,13 @@ IMAGES = {  # of any dtype, in sizes that other arguments must fit
     ("pool_saliency", "pooled"),
 }
 MAPS = {(n, k) for n in ("transport_plan", "transport_cost") for k in ("saliency", "mask")}  # floats
-MAPS |= {("puzzlemix_plan", "images"), ("puzzlemix_plan", "saliency"), ("comixup_plan", "saliency")}
+MAPS |= {(n, k) for n in ("puzzlemix_masks", "puzzlemix_plan") for k in ("images", "saliency")}
+MAPS |= {("comixup_plan", "saliency")}
 COUNTS = {  # say how many outputs or inputs there are
     ("comixup_labels", "init"),
     ("comixup_plan", "saliency"),
     ("puzzlemix_energy", "prior"),  # one row, or one per image
+    ("puzzlemix_masks", "prior"),
     ("puzzlemix_plan", "prior"),
     ("comixup_objective", "labels"),
     ("plan_ratio", "ratio"),
@@ -261,7 +263,7 @@ def test_distances_of_every_edge_have_their_shape() -> None:
             getattr(_core, name)(**{**CALLS[name](), "pairwise": own[:1]})
 
 
-@pytest.mark.parametrize("name", ["puzzlemix_energy", "puzzlemix_plan"])
+@pytest.mark.parametrize("name", ["puzzlemix_energy", "puzzlemix_masks", "puzzlemix_plan"])
 def test_a_prior_has_one_row_or_one_per_image(name: str) -> None:
     arguments = CALLS[name]()
     getattr(_core, name)(**{**arguments, "prior": arguments["prior"][:1]})

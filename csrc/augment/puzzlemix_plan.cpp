@@ -6,9 +6,6 @@
 
 #include "base/index.hpp"
 #include "base/threads.hpp"
-#include "base/values.hpp"
-#include "gridcut/grid_cut.hpp"
-#include "puzzlemix/pool.hpp"
 #include "transport/kept_planner.hpp"
 
 namespace comix::augment {
@@ -16,82 +13,6 @@ namespace comix::augment {
 namespace {
 
 using puzzlemix::Terms;
-
-// Block saliency of one map after the other, rounded to its type and given in double.
-template <class S>
-class BlockSaliency {
-  public:
-    BlockSaliency(const Terms& terms, std::int64_t grid_height, std::int64_t grid_width)
-        : pooler_(terms.height, terms.width, grid_height, grid_width),
-          pooled_(at(grid_height * grid_width)) {}
-
-    bool write(const S* map, double* blocks) {
-        const bool fine = pooler_.pool(map, pooled_.data());
-        std::copy(pooled_.begin(), pooled_.end(), blocks);
-        return fine;
-    }
-
-  private:
-    puzzlemix::Pooler<S> pooler_;
-    std::vector<S> pooled_;
-};
-
-// The masks of a batch, sample by sample.
-class Masks {
-  public:
-    Masks(const Terms& terms, const puzzlemix::BatchBorders& borders)
-        : terms_(terms),
-          writer_(terms, borders),
-          unary_(at(terms.blocks() * terms.labels)),
-          weight_v_(at((terms.grid_height - 1) * terms.grid_width)),
-          weight_h_(at(terms.grid_height * (terms.grid_width - 1))),
-          labels_(at(terms.blocks())),
-          mask_(at(terms.blocks())) {
-        options_.method = gridcut::Method::automatic;
-        const auto last = static_cast<double>(terms.labels - 1);
-        for (std::int64_t k = 0; k < terms.labels; ++k) {
-            const double share = static_cast<double>(k) / last;
-            own_share_.push_back(static_cast<float>(1 - share));
-            for (std::int64_t j = 0; j < terms.labels; ++j) {
-                const double apart = share - static_cast<double>(j) / last;
-                distance_.push_back(apart * apart);
-            }
-        }
-    }
-
-    // The weight of the own image, [gh, gw]; null when the energy overflows.
-    const float* solve(std::int64_t b) {
-        writer_.write(b, unary_.data(), weight_v_.data(), weight_h_.data());
-        for (const auto* costs : {&unary_, &weight_v_, &weight_h_})
-            if (!all_finite(costs->data(), static_cast<std::int64_t>(costs->size())))
-                return nullptr;
-        gridcut::GridProblem problem;
-        problem.height = static_cast<int>(terms_.grid_height);
-        problem.width = static_cast<int>(terms_.grid_width);
-        problem.labels = static_cast<int>(terms_.labels);
-        problem.unary = unary_.data();
-        problem.pairwise = distance_.data();
-        problem.weight_v = edges(weight_v_);
-        problem.weight_h = edges(weight_h_);
-        cutter_.solve(problem, options_, false, labels_.data());
-        std::transform(labels_.begin(), labels_.end(), mask_.begin(),
-                       [&](gridcut::Label k) { return own_share_[at(k)]; });
-        return mask_.data();
-    }
-
-  private:
-    static gridcut::EdgeWeights edges(const std::vector<double>& weights) {
-        return {weights.empty() ? nullptr : weights.data(), 0.0};
-    }
-
-    const Terms& terms_;
-    puzzlemix::EnergyWriter writer_;
-    gridcut::GridCutter cutter_;
-    gridcut::Options options_;
-    std::vector<double> unary_, weight_v_, weight_h_, distance_;
-    std::vector<gridcut::Label> labels_;
-    std::vector<float> own_share_, mask_;
-};
 
 // The blocks that land where the masks show them, sample by sample.
 class Moves {
@@ -171,7 +92,8 @@ bool puzzlemix_plan(const PuzzleBatch<T, S>& batch, const mixing::PlanOutput& pl
     if (!usable) return false;
 
     const auto solve = [&] {
-        return [&, masks = Masks(terms, borders), moves = Moves(height, width, batch.eps),
+        return [&, masks = PuzzleMasks(terms, borders, batch.method),
+                moves = Moves(height, width, batch.eps),
                 finer_mask = std::vector<float>(at(finer ? moving : 0))](std::int64_t b) mutable {
             const float* mask = masks.solve(b);
             if (!mask) return note(false);

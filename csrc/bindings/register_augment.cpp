@@ -29,6 +29,37 @@ std::optional<PlannedBatch> planned(const GivenBatch& mixed, std::int64_t batch,
     return result;
 }
 
+template <class T, class S>
+void set_images(augment::MaskBatch<T, S>& all, const Array<T>& images, const Array<S>& saliency,
+                const Array<std::int64_t>& index, const Array<double>& prior,
+                const Array<double>& deviation, std::array<std::int64_t, 2> grid, double beta,
+                double gamma, std::int64_t neighbour_size, double rounding) {
+    const auto images_view = view<T, 4>(images, "images");
+    const auto saliency_view = view<S, 3>(saliency, "saliency");
+    all.terms = puzzlemix_terms(images_view, index, prior, deviation, grid[0], grid[1], beta, gamma,
+                                neighbour_size, rounding);
+    require_shape<3>(saliency_view.shape, {all.terms.batch, all.terms.height, all.terms.width},
+                     "saliency");
+    all.images = images_view.data;
+    all.saliency = saliency_view.data;
+}
+
+template <class T, class S>
+bool puzzlemix_masks(const Array<T>& images, const Array<S>& saliency,
+                     const Array<std::int64_t>& index, const Array<double>& prior,
+                     const Array<double>& deviation, std::array<std::int64_t, 2> grid, double beta,
+                     double gamma, std::int64_t neighbour_size, double rounding,
+                     const std::string& method, int threads, Array<float> mask) {
+    augment::MaskBatch<T, S> all;
+    set_images(all, images, saliency, index, prior, deviation, grid, beta, gamma, neighbour_size,
+               rounding);
+    all.method = cut_method(method);
+    const auto out = output<float, 3>(mask, "mask");
+    require_shape<3>(out.shape, {all.terms.batch, grid[0], grid[1]}, "mask");
+    const py::gil_scoped_release release;  // only views from here on
+    return augment::puzzlemix_masks(all, out.data, threads);
+}
+
 // The plan is [B, gh, gw, 2] times `finer` blocks that move per mask block; with finer (0, 0)
 // nothing moves.
 template <class T, class S>
@@ -39,15 +70,10 @@ bool puzzlemix_plan(const Array<T>& images, const Array<S>& saliency,
                     std::int64_t neighbour_size, double rounding, double eps, int threads,
                     Array<std::int64_t> source, Array<std::int64_t> block, Array<float> weight,
                     const GivenBatch& mixed) {
-    const auto images_view = view<T, 4>(images, "images");
-    const auto saliency_view = view<S, 3>(saliency, "saliency");
-    const auto [batch, channels, height, width] = images_view.shape;
     augment::PuzzleBatch<T, S> all;
-    all.terms = puzzlemix_terms(images_view, index, prior, deviation, grid[0], grid[1], beta, gamma,
-                                neighbour_size, rounding);
-    require_shape<3>(saliency_view.shape, {batch, height, width}, "saliency");
-    all.images = images_view.data;
-    all.saliency = saliency_view.data;
+    set_images(all, images, saliency, index, prior, deviation, grid, beta, gamma, neighbour_size,
+               rounding);
+    const std::int64_t batch = all.terms.batch, height = all.terms.height, width = all.terms.width;
     all.transport = finer[0] > 0 || finer[1] > 0;
     if (all.transport) {
         require(finer[0] >= 1 && finer[1] >= 1 && finer[0] <= height && finer[1] <= width,
@@ -137,6 +163,10 @@ void define(py::module_& module) {
 template <class T, class S>
 void define_puzzlemix(py::module_& module) {
     using py::arg;
+    module.def("puzzlemix_masks", &puzzlemix_masks<T, S>, arg("images").noconvert(),
+               arg("saliency").noconvert(), arg("index").noconvert(), arg("prior").noconvert(),
+               arg("std").noconvert(), arg("grid"), arg("beta"), arg("gamma"), arg("neigh_size"),
+               arg("rounding"), arg("method"), arg("threads"), arg("mask").noconvert());
     module.def("puzzlemix_plan", &puzzlemix_plan<T, S>, arg("images").noconvert(),
                arg("saliency").noconvert(), arg("index").noconvert(), arg("prior").noconvert(),
                arg("std").noconvert(), arg("grid"), arg("finer"), arg("beta"), arg("gamma"),

@@ -146,6 +146,21 @@ def mix_transpose(
     dtype: str,
     threads: int,
 ) -> None: ...
+def puzzlemix_masks(
+    images: NDArray[Any],
+    saliency: NDArray[Any],
+    index: _Index,
+    prior: _Float,
+    std: _Float,
+    grid: tuple[int, int],
+    beta: float,
+    gamma: float,
+    neigh_size: int,
+    rounding: float,
+    method: str,
+    threads: int,
+    mask: NDArray[np.float32],
+) -> bool: ...
 def puzzlemix_plan(
     images: NDArray[Any],
     saliency: NDArray[Any],

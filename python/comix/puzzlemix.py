@@ -18,6 +18,8 @@ import numpy as np
 import torch
 
 from comix import _checks as checks
+from comix import _native as native
+from comix._pooling import readable_maps
 from comix._puzzlemix_terms import Arguments, GridEnergy, PuzzleTerms, checked_arguments, puzzle_terms
 from comix.gridcut import METHODS, grid_cut
 
@@ -161,8 +163,32 @@ def puzzlemix_mask(
         mean=mean,
         std=std,
     )
+    if given.images.is_cpu and (found := _masks_in_one_call(given, method)) is not None:
+        return torch.from_numpy(found)
     mask, _ = mask_and_terms(given, method)
     return torch.as_tensor(mask)
+
+
+def _masks_in_one_call(given: Arguments, method: str) -> np.ndarray[Any, Any] | None:
+    """The masks on the CPU; None when a value is wrong or the method refuses: the steps say which and why."""
+    grid, _, smoothness, gamma, _, neigh_size, rounding = given.settings
+    mask = np.empty((given.images.shape[0], *grid), np.float32)
+    fine = native.core.puzzlemix_masks(
+        given.pixels(),
+        readable_maps(given.saliency),
+        native.array(given.partner),
+        given.prior(),
+        native.array(given.deviation),
+        grid,
+        smoothness,
+        gamma,
+        neigh_size,
+        rounding,
+        method,
+        native.threads(),
+        mask,
+    )
+    return mask if fine else None
 
 
 def mask_and_terms(given: Arguments, method: str) -> tuple[Any, PuzzleTerms]:

@@ -150,6 +150,16 @@ struct Puzzle {
     }
 };
 
+// The masks alone are the own images' weights of a plan that moves nothing.
+template <class T, class S>
+void check_masks(const Puzzle<T, S>& puzzle, const Memory& plan) {
+    for (const int threads : {1, 2, 5}) {
+        std::vector<float> masks(plan.weight.size() / 2);
+        CHECK(augment::puzzlemix_masks<T, S>(puzzle.batch, masks.data(), threads));
+        for (std::size_t k = 0; k < masks.size(); ++k) CHECK(masks[k] == plan.weight[2 * k]);
+    }
+}
+
 template <class T, class S>
 void check_puzzles(unsigned seed) {
     std::mt19937 random(seed);
@@ -162,6 +172,7 @@ void check_puzzles(unsigned seed) {
                 puzzle.batch.eps = 0.3;
                 const Memory steps = puzzle.in_steps();
                 for (const int threads : {1, 2, 5}) CHECK(puzzle.at_once(threads) == steps);
+                if (!transport && finer == 1) check_masks(puzzle, steps);
             }
         }
     }
