@@ -2,8 +2,10 @@
 
 A case is one job that several contenders can do. Its quality check runs first; only when it passes does time
 count. Then rounds follow: every round takes one input set and runs every contender on it once, starting with
-another contender each time, so that a slow spell of the machine meets all of them. Ratios are taken inside a
-round and their median is reported, never the quotient of two bare times.
+another contender each time, so that a slow spell of the machine meets all of them. A contender with short
+calls runs untimed right before each of its samples, so that none finds the caches of another, or pays for
+cores that fell asleep while another used one of them. Ratios are taken inside a round and their median is
+reported, never the quotient of two bare times.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from time import perf_counter
 import torch
 
 TARGET_SAMPLE_S = 0.004  # a sample shorter than this is repeated inside the clock
+WARMS_ITSELF_S = 0.05  # before each sample the same calls run untimed, unless they take longer than this
 QUICK_BUDGET_S = 0.4  # for the rounds of one case under --quick
 SLOWEST_PEAK_S = 2.0  # the memory of calls slower than this is not measured
 
@@ -103,6 +106,7 @@ class Timing:
     name: str
     ours: bool
     inner: int
+    warm: int = 0  # untimed calls before each sample
     samples: list[float] = field(default_factory=list)
     ratios: list[float] = field(default_factory=list)  # to the base
     single_ratios: list[float] = field(default_factory=list)  # to the base on one thread, where that runs
@@ -227,8 +231,9 @@ def _warm_up(case: Case) -> tuple[list[Timing], float]:
         first = case.clock(contender.calls[0], 1)[0]  # the warm-up, and the guess of how long a call takes
         once = first if first > 1.0 else case.clock(contender.calls[-1], 1)[0]
         inner = 1 if case.staged else max(1, min(10_000, ceil(TARGET_SAMPLE_S / max(once, 1e-7))))
-        cycle += once * inner
-        timings.append(Timing(contender.name, contender.ours, inner))
+        warm = inner if once < WARMS_ITSELF_S else 0
+        cycle += once * (warm + inner)
+        timings.append(Timing(contender.name, contender.ours, inner, warm))
     return timings, cycle
 
 
@@ -250,7 +255,10 @@ def _time_rounds(case: Case, options: Options) -> list[Timing]:
             for k in range(len(timings)):
                 place = (k + turn) % len(timings)
                 calls = case.contenders[place].calls
-                seconds, result = case.clock(calls[turn % len(calls)], timings[place].inner)
+                call = calls[turn % len(calls)]
+                for _ in range(timings[place].warm):
+                    call()
+                seconds, result = case.clock(call, timings[place].inner)
                 timings[place].samples.append(seconds)
                 if case.staged and isinstance(result, dict):
                     for stage, spent in result.items():

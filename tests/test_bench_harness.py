@@ -65,6 +65,25 @@ def test_figures_come_from_the_samples():
     assert record["figures"]["rounds"] == record["rounds"]
 
 
+@pytest.mark.parametrize(("seconds", "untimed"), [(0.01, 1), (0.1, 0)])
+def test_short_calls_run_untimed_before_every_sample(seconds, untimed):
+    made, timed = [], []
+
+    def clock(call, inner):  # the time it takes is made up
+        before = len(made)
+        for _ in range(inner):
+            call()
+        timed.append(len(made) - before)
+        return seconds, None
+
+    contender = Contender("comix", [lambda: made.append(1)])
+    record = harness.run_case(case([contender], budget_s=10 * seconds, clock=clock), OPTIONS)
+    assert record["rounds"] > 2
+    warm_up = 2  # calls that size the samples
+    assert timed == [1] * (warm_up + record["rounds"])
+    assert len(made) == warm_up + record["rounds"] * (1 + untimed)
+
+
 def test_the_peak_is_asked_for_once_per_contender():
     asked = []
     contenders = [Contender("comix", [nothing]), Contender("peer", [nothing])]
