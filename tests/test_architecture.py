@@ -100,6 +100,15 @@ def test_no_native_code_aborts() -> None:
         assert not found, f"{file.name}: {found}"
 
 
+def test_every_cpp_test_is_built_and_run() -> None:
+    listed = re.search(
+        r"set\(COMIX_TEST_DOMAINS([^)]*)\)", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    )
+    assert listed
+    files = {file.stem.removeprefix("test_") for file in (ROOT / "tests" / "cpp").glob("test_*.cpp")}
+    assert set(listed[1].split()) == files
+
+
 # --- Python -------------------------------------------------------------------------------------------
 
 # From the ground up: a module imports modules of lower layers only.
