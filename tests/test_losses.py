@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import io
 import math
+import pickle
 from typing import Any
 
 import comix
@@ -87,6 +90,18 @@ def test_how_many_entries_is_known_from_the_plan() -> None:
     targets = torch.arange(8)
     assert class_pairs(mask_plan(8), targets)[0].shape == (8, 2)
     assert class_pairs(mask_plan(8).to("cpu"), targets)[0].shape == (8, 2)
+    for made in (
+        copy.copy(mask_plan(8)),
+        copy.deepcopy(mask_plan(8)),
+        pickle.loads(pickle.dumps(mask_plan(8))),
+    ):
+        assert class_pairs(made, targets)[0].shape == (8, 2)
+        made.source[0, 0, 0, 1] = 7  # written to after that
+        assert class_pairs(made, targets)[0].shape == (8, 8)
+    saved = io.BytesIO()
+    torch.save(mask_plan(8), saved)
+    saved.seek(0)
+    assert class_pairs(torch.load(saved, weights_only=False), targets)[0].shape == (8, 2)
     assert class_pairs(mask_plan(1), targets[:1])[0].tolist() == [[0, 0]]
     assert class_pairs(label_plan(), targets)[0].shape == (8, 8)
     many = torch.arange(100)

@@ -68,9 +68,7 @@ class MixPlan:
                 expected = f"the shape of source, {checks.shape_of(source)}"
                 checks.fail(name, expected, checks.shape_of(named[name]))
         checks.check_same_device(dict(named))
-        self.source = source
-        self.block = block
-        self.weight = weight
+        self.source, self.block, self.weight = source, block, weight
         largest = -1
         if source.device.type == "cpu":
             largest = largest_source((source, block, weight), _WEIGHT_TOLERANCE)
@@ -96,6 +94,13 @@ class MixPlan:
             worst = float((weight.detach().sum(-1) - 1).abs().max())
             if worst > _WEIGHT_TOLERANCE:
                 checks.fail("weight", "two weights per block that sum to 1", f"a sum off by {worst:g}")
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_needed": None, "_paired": self._has_pairs()}
+
+    def __setstate__(self, state: dict[str, object]) -> None:  # tensors count their versions anew
+        self.__dict__.update(state)
+        self._paired = (self.source, _version(self.source)) if state["_paired"] else None
 
     def __repr__(self) -> str:
         outputs, height, width, _ = self.source.shape
