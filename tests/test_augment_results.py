@@ -43,7 +43,10 @@ def test_results_are_copied_and_pickled(name: str, looked: bool) -> None:
         assert torch.equal(made.images, result.images)
         assert torch.equal(made.plan.source, result.plan.source)
         assert torch.equal(made.plan.mix(images), result.images)
-    assert "MixPlan(6 outputs" in repr(result)
+    shown = "MixResult(images [6, 3, 16, 16], targets [6, 5], saliency [6, 16, 16], MixPlan(6 outputs, "
+    assert repr(result).startswith(shown)
+    assert result == result
+    assert result != copies[0]
 
 
 @both

@@ -32,7 +32,7 @@ class PlanDraft(NamedTuple):
         return plan._of_pairs() if self.pairs else plan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class MixResult:
     """A mixed batch; unpacks as ``images, targets = result``.
 
@@ -62,6 +62,11 @@ class MixResult:
         if draft is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return self.__dict__.setdefault("plan", draft.finished())
+
+    def __repr__(self) -> str:  # shapes: a batch of numbers fills the screen
+        shown = ("images", "targets", "saliency")
+        tensors = ", ".join(f"{name} {checks.shape_of(getattr(self, name))}" for name in shown)
+        return f"{type(self).__name__}({tensors}, {self.plan})"
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         yield self.images

@@ -17,7 +17,7 @@ Criterion = Callable[[Any, Any], Tensor] | None
 SALIENCIES = ("model", "spectral")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class StepMix(comix.MixResult):
     """A :class:`comix.MixResult` whose ``loss`` includes the loss on the clean images.
 
