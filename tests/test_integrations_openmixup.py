@@ -363,6 +363,15 @@ def test_patch_and_unpatch_everywhere_and_back(library: Any) -> None:
     assert holders() == before
 
 
+def test_patch_where_comixs_was_put_by_hand(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "puzzlemix", co.puzzlemix)
+    monkeypatch.setattr(library, "nothing_yet", None, raising=False)
+    co.patch()
+    assert library.puzzlemix is co.puzzlemix
+    assert library.nothing_yet is None
+    co.unpatch()
+
+
 def test_the_signature_is_the_librarys() -> None:
     names = list(inspect.signature(co.puzzlemix).parameters)
     if REAL:

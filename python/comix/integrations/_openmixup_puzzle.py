@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -120,8 +120,7 @@ def puzzlemix(
         >>> mixed.shape, lam.shape
         (torch.Size([4, 3, 32, 32]), torch.Size([4]))
     """
-    _check_batch(img, gt_label, features, bool(dist_mode))
-    assert features is not None
+    features = _check_batch(img, gt_label, features, bool(dist_mode))
     low, high = _block_range(block_num, img)
     if lam is None:
         alpha = checks.check_number(alpha, "alpha", 0.0, above=True)
@@ -178,9 +177,9 @@ def puzzlemix(
     if kwargs.get("return_mask", False):
         result = (mixed, 1 - F.interpolate(shown[:, None], size=tuple(img.shape[2:]), mode="nearest"))
     lams = shown.flatten(1).mean(1)
-    if gt_label is None:
-        assert elsewhere is not None
-        return result, (elsewhere.order, elsewhere.order.argsort(), lams)
+    if gt_label is None:  # in dist_mode alone
+        shuffle = cast("_Shuffle", elsewhere).order
+        return result, (shuffle, shuffle.argsort(), lams)
     return result, (gt_label, of_partners(gt_label), lams)
 
 
@@ -225,7 +224,8 @@ def _gathered(rows: torch.Tensor) -> torch.Tensor:
     return torch.cat(parts)
 
 
-def _check_batch(img: Any, gt_label: Any, features: Any, dist_mode: bool) -> None:
+def _check_batch(img: Any, gt_label: Any, features: Any, dist_mode: bool) -> torch.Tensor:
+    """The saliency of a batch that fits together."""
     checks.require_tensor(img, "img")
     checks.check_dtype(img, "img", checks.FLOAT_DTYPES)
     if img.ndim != 4 or 0 in img.shape:
@@ -237,16 +237,16 @@ def _check_batch(img: Any, gt_label: Any, features: Any, dist_mode: bool) -> Non
     if features is None:
         fallback = "comix.spectral_residual(img) is one that needs no model"
         checks.fail("features", f"saliency of shape {shape} ({fallback})", "None", TypeError)
-    checks.require_tensor(features, "features")
-    checks.check_dtype(features, "features", checks.FLOAT_DTYPES)
-    if list(features.shape) != shape:
-        checks.fail("features", f"shape {shape} (saliency, one map per image)", checks.shape_of(features))
-    checks.check_same_device({"img": img, "features": features})
-    if gt_label is None and dist_mode:
-        return
-    checks.require_tensor(gt_label, "gt_label")
-    if gt_label.ndim == 0 or len(gt_label) != len(img):
-        checks.fail("gt_label", f"{len(img)} labels, one per image", f"shape {checks.shape_of(gt_label)}")
+    saliency = checks.require_tensor(features, "features")
+    checks.check_dtype(saliency, "features", checks.FLOAT_DTYPES)
+    if list(saliency.shape) != shape:
+        checks.fail("features", f"shape {shape} (saliency, one map per image)", checks.shape_of(saliency))
+    checks.check_same_device({"img": img, "features": saliency})
+    if gt_label is not None or not dist_mode:
+        checks.require_tensor(gt_label, "gt_label")
+        if gt_label.ndim == 0 or len(gt_label) != len(img):
+            checks.fail("gt_label", f"{len(img)} labels, one per image", f"shape {checks.shape_of(gt_label)}")
+    return saliency
 
 
 def _block_range(block_num: Any, img: torch.Tensor) -> tuple[int, int]:

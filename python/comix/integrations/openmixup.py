@@ -59,7 +59,8 @@ def patch() -> None:
         _missing("patch", error)
     if mixup_classification.puzzlemix is not puzzlemix:
         _replaced = mixup_classification.puzzlemix
-    _swap(_replaced, puzzlemix)
+    if _replaced is not None:  # else comix's was put there by hand
+        _swap(_replaced, puzzlemix)
 
 
 def unpatch() -> None:
@@ -73,7 +74,7 @@ def unpatch() -> None:
         _replaced = None
 
 
-def _swap(old: Callable[..., Any] | None, new: Callable[..., Any]) -> None:
+def _swap(old: Callable[..., Any], new: Callable[..., Any]) -> None:
     for module in _library_modules():
         for name in [name for name, value in vars(module).items() if value is old]:
             setattr(module, name, new)

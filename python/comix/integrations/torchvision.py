@@ -58,9 +58,8 @@ class _Transform(v2.MixUp):  # type: ignore[misc]
             checks.fail("model, saliency, saliency_getter", "at most one of the three", str(given))
         self.mixer = self._method(num_classes=num_classes, **options)
         self.alpha = self.mixer.alpha
-        self._models: tuple[Any] = (
-            model,
-        )  # in a tuple: the transform neither owns, moves nor saves the network
+        # In a tuple: the transform neither owns, moves nor saves the network.
+        self._models: tuple[Any] = (model,)
         self._saliency_getter = saliency_getter
 
     def extra_repr(self) -> str:
