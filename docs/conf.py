@@ -21,6 +21,7 @@ html_copy_source = False
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
+autodoc_mock_imports = ["matplotlib", "mpl_toolkits"]  # of comix.picture; the site needs no plots
 autodoc_typehints_format = "short"
 maximum_signature_line_length = 88
 napoleon_numpy_docstring = False
@@ -30,7 +31,7 @@ napoleon_use_rtype = False  # "Returns" sections say shapes, dtypes and meaning 
 # which come over the net.
 nitpicky = True
 nitpick_ignore_regex = [
-    ("py:(class|exc|obj|data)", r"(torch|np|numpy|nn|collections|typing)\..*"),
+    ("py:(class|exc|obj|data)", r"(torch|np|numpy|nn|collections|typing|matplotlib|os|pathlib)\..*"),
     ("py:(class|exc|obj|data)", r"[a-z]+|None|Any|Callable|Iterator|Literal|Sequence|Number"),
     ("py:(class|exc|obj|data)", r"Tensor|Module|Generator|Model|Loss|[A-Z][A-Za-z]*Error"),
 ]
