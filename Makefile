@@ -1,12 +1,13 @@
 # make demo   mixes real photographs with both methods, writes comix-demo.png, prints a table
 # make test   all tests: C++ (CTest) and Python
 # make docs   the documentation as web pages, in build/docs
-# make lint, make bench, make sanitize, make tsan, make format, make clean
+# make lint, make bench, make cpp-test, make sanitize, make tsan, make format, make clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 NATIVE := $(shell find csrc cuda cmake -name '*.[ch]pp' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cmake')
+FORMATTED := $(shell find csrc cuda tests -name '*.[ch]pp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 
 .PHONY: demo test lint bench docs sanitize tsan format clean build cpp-test
 
@@ -67,12 +68,12 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.[ch]pp' 'tests/*.[ch]pp' 'tests/*.h' 'cuda/*.[ch]pp' 'cuda/*.cu' 'cuda/*.cuh')
+	$(BIN)/clang-format --dry-run --Werror $(FORMATTED)
 
 format: $(VENV)/.lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.[ch]pp' 'tests/*.[ch]pp' 'tests/*.h' 'cuda/*.[ch]pp' 'cuda/*.cu' 'cuda/*.cuh')
+	$(BIN)/clang-format -i $(FORMATTED)
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -E -W --keep-going -q -b html docs build/docs
