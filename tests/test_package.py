@@ -171,8 +171,7 @@ except ImportError as error:
     assert done.returncode == 0, done.stderr
     message, cause = done.stdout.strip().splitlines()
     assert "comix._core is missing" in message
-    assert "pip install comix" in message
-    assert "pip install ." in message
+    assert "Build it from a checkout with 'pip install .'" in message
     assert cause in ("ImportError", "ModuleNotFoundError")
 
 

@@ -12,9 +12,9 @@ try:
     from comix import _core as core
 except ImportError as error:
     _HINT = (
-        "comix's compiled module comix._core is missing or does not fit this Python. Install comix "
-        "with 'pip install comix', or build it from a checkout with 'pip install .' (needs a C++17 "
-        "compiler); when you are in the checkout's python/ folder, leave it first."
+        "comix's compiled module comix._core is missing or does not fit this Python. Build it from a "
+        "checkout with 'pip install .' (needs a C++17 compiler); when you are in the checkout's python/ "
+        "folder, leave it first."
     )
     raise ImportError(f"{_HINT} ({error})") from error
 
@@ -163,7 +163,11 @@ def floats_in_place(value: object) -> np.ndarray[Any, Any] | None:
 
 
 def build_info() -> dict[str, str | None]:
-    """How comix was built: version, compiler, SIMD level and CUDA toolkit (None: CPU only).
+    """How comix was built; ``python -m comix info`` prints it.
+
+    Returns:
+        ``version``, ``compiler``, ``build_type``, ``simd`` (the vector level of the core) and ``cuda`` (the
+        version of the toolkit; None for a build without kernels).
 
     Example:
         >>> import comix
@@ -180,8 +184,9 @@ def build_info() -> dict[str, str | None]:
 def backends() -> dict[str, bool]:
     """Which devices this build can solve on, on this machine.
 
-    ``"cuda"`` needs both: a build with CUDA kernels and a device that torch can use. docs/cuda.md says what
-    runs there.
+    Returns:
+        ``"cpu"`` (always True) and ``"cuda"``, which needs both: a build with CUDA kernels, and a device that
+        torch can use. docs/cuda.md says what runs there.
 
     Example:
         >>> import comix
