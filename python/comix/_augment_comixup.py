@@ -203,7 +203,11 @@ class CoMixup(Mixer):
             saliency: ``[B, H, W]`` maps >= 0.
 
         Returns:
-            int64 ``[B, gh, gw, 2]``, counting inputs of the whole batch.
+            int64 ``[B, gh, gw, 2]``, counting inputs of the whole batch: what :meth:`MixPlan.from_labels
+            <comix.MixPlan.from_labels>` takes.
+
+        Raises:
+            TypeError, ValueError: saliency of a wrong dtype, shape or value, or a grid that does not fit it.
         """
         checks.check_saliency(saliency)
         native.require_device(saliency, "saliency")

@@ -112,7 +112,19 @@ class PuzzleMix(Mixer):
         return f"PuzzleMix({settings})"
 
     def draw(self, batch: int, height: int, width: int) -> tuple[int, torch.Tensor, float]:
-        """The random part of one call: (grid, partners int64 ``[B]``, lam)."""
+        """Draw the random part of one call, what :meth:`plan` takes.
+
+        Args:
+            batch: B, the number of images.
+            height: of the images, in pixels.
+            width: of the images, in pixels.
+
+        Returns:
+            blocks per side (an int), partners int64 ``[B]`` on the CPU, lam (a float in 0..1).
+
+        Raises:
+            ValueError: none of ``grid_choices`` fits the image.
+        """
         fitting = [grid for grid in self.grid_choices if grid <= min(height, width)]
         if not fitting:
             expected = f"a grid that fits {height} x {width} pixels"
@@ -133,14 +145,17 @@ class PuzzleMix(Mixer):
         """The mix plan for given draws; deterministic.
 
         Args:
-            images: ``[B, C, H, W]``.
-            saliency: ``[B, H, W]``.
-            index: ``[B]`` partners.
-            lam: expected share of the own image, a number or ``[B]``.
-            grid: blocks per side.
+            images: ``[B, C, H, W]``, any float dtype or uint8; read only.
+            saliency: ``[B, H, W]`` maps >= 0.
+            index: ``[B]`` integers, the partner of each sample.
+            lam: expected share of the own image, a number or ``[B]``, in 0..1.
+            grid: blocks per side, or (vertically, horizontally).
 
         Returns:
-            A plan with B outputs.
+            A plan with B outputs, on the device of ``images``.
+
+        Raises:
+            TypeError, ValueError: an argument of a wrong type, shape or value; the text names it.
         """
         plan = self._solve(
             checked_arguments(images, saliency, index, lam, grid=grid, **self._energy, **self._channels)

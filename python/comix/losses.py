@@ -145,7 +145,7 @@ def decoupled_ce(
 ) -> torch.Tensor:
     """Return the decoupled mixup loss: cross entropy, plus each mixed class against the unmixed ones alone.
 
-    For a sample with mixed classes M (those of positive weight), each counted once:
+    For a sample with mixed classes M (those of positive weight), each counted once ::
 
         soft_cross_entropy + eta * sum_{i in M} -log(exp(x_i) / (exp(x_i) + sum_{c not in M} exp(x_c)))
 

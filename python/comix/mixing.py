@@ -108,7 +108,7 @@ class MixPlan:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Blocks per column and per row."""
+        """Blocks per side, vertically and horizontally."""
         return self.source.shape[1], self.source.shape[2]
 
     @classmethod

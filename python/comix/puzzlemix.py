@@ -120,18 +120,19 @@ def puzzlemix_mask(
     """PuzzleMix masks: the minimum of :func:`puzzlemix_energy`, as the weight of the own image.
 
     Args:
-        images: as all others in :func:`puzzlemix_energy`.
-        saliency: see there.
-        index: see there.
-        lam: see there.
-        grid: see there.
-        n_labels: see there.
-        beta: see there.
-        gamma: see there.
-        eta: see there.
-        neigh_size: see there.
-        mean: see there.
-        std: see there.
+        images: ``[B, C, H, W]``, any float dtype, or uint8. This and the following as in
+            :func:`puzzlemix_energy`, which says more.
+        saliency: ``[B, H, W]`` >= 0, any scale.
+        index: ``[B]`` integers, the partner of each sample.
+        lam: expected share of the own image, a number or ``[B]``, in 0..1.
+        grid: blocks per side, or (vertically, horizontally). Default 4.
+        n_labels: number of mask values, at least 2. Default 3.
+        beta: weight of label smoothness. Default 1.2.
+        gamma: weight of the local image contrast, as a share of beta. Default 0.5.
+        eta: weight of the prior on lam. Default 0.2.
+        neigh_size: side in pixels of the cells compared across block borders. Default 4.
+        mean: channel means the images were normalised with. Default: images are in 0..1.
+        std: channel standard deviations, likewise. Default 1.
         method: of the cut, as in :func:`comix.grid_cut`. Default ``"exact"``: the optimum
             for any grid and n_labels as long as no edge weight is negative (gamma <= 1).
 
