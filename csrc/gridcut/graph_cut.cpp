@@ -12,20 +12,6 @@
 
 namespace comix::gridcut {
 
-double graph_energy(const GraphProblem& problem, const std::int64_t* labels) {
-    double energy = 0;
-    for (int p = 0; p < problem.sites; ++p)
-        energy += problem.unary[std::int64_t{p} * problem.labels + labels[p]];
-    for (std::int64_t e = 0; e < problem.edges; ++e) {
-        const std::int64_t a = labels[problem.edge[2 * e]], b = labels[problem.edge[2 * e + 1]];
-        const double* distances =
-            problem.pairwise +
-            (problem.own_pairwise ? e * std::int64_t{problem.labels} * problem.labels : 0);
-        energy += problem.weight[e] * distances[a * problem.labels + b];
-    }
-    return energy;
-}
-
 void GraphCutter::begin(const GraphProblem& problem) {
     sites_ = problem.sites;
     labels_ = problem.labels;

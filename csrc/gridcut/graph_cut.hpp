@@ -41,8 +41,6 @@ struct GraphProblem {
     }
 };
 
-double graph_energy(const GraphProblem& problem, const std::int64_t* labels);
-
 class GraphCutter {
   public:
     // Improves `labels` [N], at most `max_sweeps` rounds over the labels (<= 0: until none helps).

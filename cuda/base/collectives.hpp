@@ -31,11 +31,6 @@ COMIX_HD T reduce_max(Team& team, T* partial, const Value& value) {
     return reduce(team, partial, value, [](const T& a, const T& b) { return a < b ? b : a; });
 }
 
-template <class T, class Team, class Value>
-COMIX_HD T reduce_min(Team& team, T* partial, const Value& value) {
-    return reduce(team, partial, value, [](const T& a, const T& b) { return b < a ? b : a; });
-}
-
 // Whether test(thread) holds for some thread. partial [size()].
 template <class Team, class Test>
 COMIX_HD bool any(Team& team, int* partial, const Test& test) {

@@ -39,7 +39,6 @@ TEST_CASE("reductions") {
         std::vector<int> values;
         for (int t = 0; t < team.size(); ++t) values.push_back(value(t));
         CHECK(reduce_max(team, partial, value) == *std::max_element(values.begin(), values.end()));
-        CHECK(reduce_min(team, partial, value) == *std::min_element(values.begin(), values.end()));
         CHECK(any(team, partial, [&](int thread) { return thread == team.size() - 1; }));
         CHECK_FALSE(any(team, partial, [](int) { return false; }));
     });
