@@ -137,7 +137,8 @@ template <class T>
 void salient_spots(const Array<T>& saliency, std::int64_t window_height, std::int64_t window_width,
                    int threads, Array<std::int64_t> spots) {
     const auto maps = view<T, 3>(saliency, "saliency");
-    const auto [count, height, width] = maps.shape;
+    // Plain names: lambdas capture structured bindings from C++20 on only.
+    const std::int64_t count = maps.shape[0], height = maps.shape[1], width = maps.shape[2];
     require(
         window_height >= 1 && window_height <= height && window_width >= 1 && window_width <= width,
         "window: expected one that fits the map");
