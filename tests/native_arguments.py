@@ -9,6 +9,7 @@ import numpy as np
 
 P, H, W, L = 3, 4, 5, 3
 RNG = np.random.default_rng(0)
+START = RNG.bit_generator.state
 
 
 def grid_cut_arguments() -> dict[str, Any]:
@@ -247,7 +248,17 @@ def comixup_prior_arguments() -> dict[str, Any]:
     return {"amounts": RNG.random((P, 4)), "weight": 0.5, "prior": np.zeros((P, 4))}
 
 
-CALLS: dict[str, Callable[[], dict[str, Any]]] = {
+def always_the_same(make: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
+    """Equal arguments at every call, whatever was made before."""
+
+    def arguments() -> dict[str, Any]:
+        RNG.bit_generator.state = START
+        return make()
+
+    return arguments
+
+
+MAKERS: dict[str, Callable[[], dict[str, Any]]] = {
     "grid_cut": grid_cut_arguments,
     "grid_energy": grid_energy_arguments,
     "graph_cut": graph_cut_arguments,
@@ -272,6 +283,7 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
     "comixup_labels": comixup_labels_arguments,
     "comixup_objective": comixup_objective_arguments,
 }
+CALLS = {name: always_the_same(make) for name, make in MAKERS.items()}
 OUTPUTS = {
     "grid_cut": ["labels", "energy", "optimal"],
     "grid_energy": ["energy"],

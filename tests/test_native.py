@@ -144,11 +144,13 @@ def test_outputs_that_are_read_only(name: str, key: str) -> None:
 
 @pytest.mark.parametrize("name", list(CALLS))
 def test_inputs_that_are_read_only_are_fine(name: str) -> None:
-    arguments = CALLS[name]()
+    arguments, plain = CALLS[name](), CALLS[name]()
     for key, value in arguments.items():
         if isinstance(value, np.ndarray) and key not in OUTPUTS[name]:
             value.flags.writeable = False
-    getattr(_core, name)(**arguments)
+    assert getattr(_core, name)(**arguments) == getattr(_core, name)(**plain)
+    for key in OUTPUTS[name]:
+        np.testing.assert_array_equal(arguments[key], plain[key])
 
 
 @pytest.mark.parametrize(("name", "key"), [(n, k) for n, keys in INDICES.items() for k in keys])
@@ -191,9 +193,15 @@ def test_options(name: str, key: str, bad: Any) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n, make in CALLS.items() if "threads" in make()])
-def test_any_number_of_threads_works(name: str) -> None:
-    for threads in (-5, 0, 1, 1000):
-        getattr(_core, name)(**{**CALLS[name](), "threads": threads})
+def test_any_number_of_threads_gives_the_same(name: str) -> None:
+    def results(threads: int) -> list[Any]:
+        arguments = {**CALLS[name](), "threads": threads}
+        return [getattr(_core, name)(**arguments), *(arguments[key] for key in OUTPUTS[name])]
+
+    expected = results(1)
+    for threads in (-5, 0, 2, 1000):
+        for found, wanted in zip(results(threads), expected, strict=True):
+            np.testing.assert_array_equal(found, wanted)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4, 64])
