@@ -175,6 +175,20 @@ except ImportError as error:
     assert cause in ("ImportError", "ModuleNotFoundError")
 
 
+def test_torch_2_2_has_another_name_for_compiling() -> None:
+    script = """
+import torch
+torch._utils.is_compiling = torch.compiler.is_compiling
+del torch.compiler.is_compiling
+import comix
+images, targets = comix.PuzzleMix(num_classes=2)(torch.rand(2, 3, 8, 8), torch.tensor([0, 1]))
+print(*targets.shape)
+"""
+    done = run_python(script)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["2", "2"]
+
+
 def test_python_m_comix_shows_help() -> None:
     done = run_python("import runpy; runpy.run_module('comix', run_name='__main__')", arguments=["--help"])
     assert done.returncode == 0, done.stderr

@@ -8,6 +8,7 @@ written in Python, and compiled functions leave the graph at a call of ``mix``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ from comix._on_cuda import is_channels_last, new_images
 from comix._on_cuda import mixing as on_cuda
 
 HAS_OPERATORS = hasattr(torch.library, "custom_op")
+# torch 2.3 gave it this name.
+is_compiling: Callable[[], bool] = getattr(torch.compiler, "is_compiling", None) or torch._utils.is_compiling
 
 
 def fits(images: object, source: Tensor) -> bool:
@@ -44,7 +47,7 @@ def check_fit(images: Tensor, source: Tensor) -> None:
 
 def is_plain(images: Tensor) -> bool:
     """Whether ``mix_images`` would do no more than run the kernel of the CPU."""
-    if type(images) is not Tensor or not images.is_cpu or torch.compiler.is_compiling():
+    if type(images) is not Tensor or not images.is_cpu or is_compiling():
         return False
     return not images.requires_grad or not torch.is_grad_enabled()
 
@@ -61,7 +64,7 @@ def mix_images(images: Tensor, source: Tensor, block: Tensor, weight: Tensor) ->
 
 
 def _traced(images: Tensor) -> bool:
-    if torch.compiler.is_compiling():
+    if is_compiling():
         return True
     # Tensors that stand for others while something is traced or exported.
     return type(images) is not Tensor and type(images).__torch_dispatch__ is not Tensor.__torch_dispatch__

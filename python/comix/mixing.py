@@ -17,7 +17,7 @@ from comix._mix_kernel import (
     ratio_kernel,
     targets_kernel,
 )
-from comix._mix_op import check_fit, fits, mix_images
+from comix._mix_op import check_fit, fits, is_compiling, mix_images
 from comix._on_cuda import mixing as on_cuda
 from comix._targets import check_index, checked_targets
 
@@ -239,7 +239,7 @@ class MixPlan:
             TypeError: not a tensor, or of a wrong dtype.
             ValueError: wrong shape, another device, more blocks than pixels, an input that is not there.
         """
-        compiling = torch.compiler.is_compiling()
+        compiling = is_compiling()
         if compiling or not fits(images, self.source) or images.shape[0] < self._needed_inputs():
             check_fit(images, self.source)
             if not compiling:  # compiled functions leave values to the native code
