@@ -184,9 +184,9 @@ def grid_cut(
         TypeError: not a tensor or array, or of a wrong dtype.
         ValueError: wrong shapes, NaN or infinite costs, labels out of range, unknown method, or
             ``method="exact"`` on an energy that neither a minimum cut nor dynamic programming within
-            256 MiB and 2e11 steps solves: binary submodular energies and label distances convex in ``|i - j|``
-            with weights >= 0 are exact on any grid, everything else on narrow grids. (On CUDA the answer is
-            expansion's and ``optimal`` False: docs/cuda.md.)
+            256 MiB and 2e11 steps solves: binary submodular energies and label distances convex in
+            ``|i - j|`` with weights >= 0 are exact on any grid, everything else on narrow grids. (On CUDA the
+            answer is expansion's and ``optimal`` False: docs/cuda.md.)
         comix.BackendUnavailable: tensors on a device this build has no solvers for.
 
     Example:
