@@ -180,6 +180,52 @@ def test_scales_at_the_ends_of_float64() -> None:
             assert np.ldexp(a.energy, exponent) == pytest.approx(float(b.energy), rel=1e-12)
 
 
+def forbid(problem: CutProblem, price: float, seed: int) -> CutProblem:
+    """The problem with some labels of some sites, never all of a site, at this price."""
+    rng = np.random.default_rng(seed)
+    chosen = rng.random(problem.unary.shape) < 0.4
+    chosen[..., 0] &= ~chosen.all(-1)
+    return problem._replace(unary=np.where(chosen, price, problem.unary))
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("price", [1e6, 1e12, 1e15, 1e18, 1e30, 1e300])
+def test_a_price_forbids_a_label_and_costs_the_others_no_precision(price: float, weights: str) -> None:
+    for seed in range(8):
+        problem = cut_problem(seed, (3, 3), 3, distance=DISTANCES[seed % len(DISTANCES)], weights=weights)
+        dear, modest = forbid(problem, price, seed), forbid(problem, 1e4, seed)
+        best = comix.grid_cut(*modest, method="exact")
+        for method in ("exact", "auto"):
+            cut = comix.grid_cut(*dear, method=method)
+            assert cut.optimal
+            assert float(cut.energy) == pytest.approx(float(best.energy), rel=1e-9, abs=1e-9)
+        start = best.labels
+        for method in CUT_HEURISTICS:
+            cut = comix.grid_cut(*dear, method=method)
+            assert float(cut.energy) < 1e4  # shows nothing that is forbidden
+            assert not cut.optimal or float(cut.energy) == pytest.approx(float(best.energy), rel=1e-9)
+            cut = comix.grid_cut(*dear, method=method, init=start)
+            assert float(cut.energy) <= float(best.energy) + 1e-9
+
+
+def test_without_edges_the_cheapest_label_wins_whatever_other_sites_cost() -> None:
+    unary = np.array([[[2e-200, 1e-200], [1e250, 3.0], [5.0, 5.0 + 1e-12], [-1e40, -2e40]]])
+    for weight, distance in ((0.0, 1 - np.eye(2)), (1.0, np.zeros((2, 2)))):
+        for method in CUT_METHODS:
+            cut = comix.grid_cut(unary, distance, weight, weight, method=method)
+            np.testing.assert_array_equal(cut.labels, [[1, 1, 0, 1]])
+            assert cut.optimal or method == "expansion"
+
+
+@given(seed=st.integers(0, 2**32 - 1), labels=st.integers(2, 4))
+@settings(max_examples=25, deadline=None)
+def test_swap_follows_the_reference_on_whole_numbers_of_any_spread(seed: int, labels: int) -> None:
+    rng = np.random.default_rng(seed)
+    unary = rng.integers(-4, 5, (3, 4, labels)) * 10 ** rng.integers(0, 9, (3, 4, labels))
+    terms = CutProblem(unary, 1 - np.eye(labels, dtype=np.int64), np.ones((2, 4), int), np.ones((3, 3), int))
+    np.testing.assert_array_equal(comix.grid_cut(*terms, method="swap").labels, reference.swap(*terms))
+
+
 @pytest.mark.parametrize("exponent", [-1010, -520, 520, 1010])
 def test_weights_and_distances_of_opposite_scale(exponent: int) -> None:
     problem = cut_problem(5, (3, 3), 3, distance="arbitrary", weights="array")

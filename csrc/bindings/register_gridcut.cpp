@@ -9,6 +9,7 @@
 #include "bindings/arrays.hpp"
 #include "bindings/methods.hpp"
 #include "bindings/register.hpp"
+#include "gridcut/dominated.hpp"
 #include "gridcut/grid_cut.hpp"
 
 namespace comix::bindings {
@@ -111,14 +112,16 @@ void grid_cut(const Array<double>& unary, const Array<double>& pairwise, const W
     const py::gil_scoped_release release;  // only views from here on
     const auto sites = static_cast<std::size_t>(batch.sites());
     const auto make_worker = [&] {
-        return [&, cutter = gridcut::GridCutter(),
+        return [&, cutter = gridcut::GridCutter(), dominated = gridcut::DominatedCosts(),
                 scratch = std::vector<gridcut::Label>(sites)](std::int64_t i) mutable {
             const auto offset = static_cast<std::size_t>(i) * sites;
             if (start)
                 for (std::size_t p = 0; p < sites; ++p)
                     scratch[p] = static_cast<gridcut::Label>(start[offset + p]);
             const GridProblem problem = batch.problem(i);
-            optimal_out[i] = cutter.solve(problem, options, start != nullptr, scratch.data());
+            // Stopped early, labels may still be dominated ones, and then their costs count.
+            const GridProblem solved = max_sweeps > 0 ? problem : dominated.lowered(problem);
+            optimal_out[i] = cutter.solve(solved, options, start != nullptr, scratch.data());
             std::copy(scratch.begin(), scratch.end(), labels_out.data + offset);
             energy_out[i] = gridcut::grid_energy(problem, labels_out.data + offset);
         };

@@ -178,7 +178,8 @@ def grid_cut(
     Returns:
         GridCut(labels int64 ``[..., H, W]``, energy float64 ``[...]``, optimal bool ``[...]``), NumPy
         arrays if ``unary`` was one. Energies are those of the caller's numbers; "proven optimal" is
-        meant for costs rounded to 2^-50 of the sum of their magnitudes.
+        meant for costs rounded to 2^-50 of the sum of their magnitudes. Unary costs of labels that no
+        optimum shows do not count in that sum: on the CPU, 1e30 forbids a label at no loss.
 
     Raises:
         TypeError: not a tensor or array, or of a wrong dtype.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "doctest.h"
+#include "gridcut/dominated.hpp"
 #include "gridcut/grid_cut.hpp"
 
 using namespace comix;
@@ -304,6 +305,36 @@ TEST_CASE("descent is for convex costs only") {
             CHECK(!OrderedDescent().prepare(pairwise.view()));
             CHECK(!OrderedDescent().prepare(weight.view()));
         }
+    }
+}
+
+TEST_CASE("only costs that leave too few bits to the others are lowered") {
+    std::mt19937 random(11);
+    DominatedCosts dominated;
+    const auto lowered = [&](const Problem& problem) {
+        return dominated.lowered(problem.view()).unary != problem.unary.data();
+    };
+    const Problem plain = random_problem(random, 3, 4, 3, Distance::potts, false);
+    CHECK(!lowered(plain));
+    for (const double price : {1e3, 1e6, 1e8, 1e30, 1e308}) {
+        Problem dear = plain;
+        dear.unary[4] = price;
+        CHECK(lowered(dear) == (price >= 1e8));
+    }
+    Problem whole = plain;  // whole numbers keep the gco library's ties while they fit
+    for (auto* terms : {&whole.unary, &whole.weight_v, &whole.weight_h})
+        for (auto& value : *terms) value = std::round(4 * value);
+    whole.unary[4] = 1e12;
+    CHECK(!lowered(whole));
+    whole.unary[4] = 1e16;
+    CHECK(lowered(whole));
+    for (const double bad : {HUGE_VAL, -HUGE_VAL, std::nan("")}) {  // for others to report
+        Problem unary = plain, pairwise = plain;
+        unary.unary[4] = bad;
+        pairwise.unary[4] = 1e30;
+        pairwise.pairwise[4] = bad;
+        CHECK(!lowered(unary));
+        CHECK(!lowered(pairwise));
     }
 }
 
