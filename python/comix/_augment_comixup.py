@@ -187,7 +187,8 @@ class CoMixup(Mixer):
         prior = np.empty((partitions, n))
         amounts = draw_shares((partitions, n), self.alpha, self.generator)
         native.core.comixup_prior(native.array(amounts), self.eta / (grid[0] * grid[1]), prior)
-        init = torch.randint(0, n, (partitions, self.restarts, n, *grid), generator=self.generator)
+        shape = (partitions, self.restarts, n, *grid)
+        init = torch.randint(0, n, shape, generator=self.generator, device="cpu")
         return torch.from_numpy(prior), init
 
     def _draw_batch(self, batch: int, grid: tuple[int, int]) -> list[tuple[torch.Tensor, torch.Tensor]]:

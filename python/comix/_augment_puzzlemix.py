@@ -90,9 +90,7 @@ class PuzzleMix(Mixer):
         self.num_classes = num_classes
         self.alpha = checks.check_number(alpha, "alpha", 0.0)
         self.grid_choices = tuple(grid_choices)
-        if not isinstance(transport, bool):
-            checks.fail("transport", "True or False", repr(transport), TypeError)
-        self.transport = transport
+        self.transport = checks.check_flag(transport, "transport")
         self.transport_eps = checks.check_number(transport_eps, "transport_eps", 0.0)
         self.transport_size = transport_size
         self.generator = check_generator(generator)
@@ -129,8 +127,8 @@ class PuzzleMix(Mixer):
         if not fitting:
             expected = f"a grid that fits {height} x {width} pixels"
             checks.fail("grid_choices", expected, repr(self.grid_choices))
-        grid = fitting[int(torch.randint(0, len(fitting), (), generator=self.generator))]
-        index = torch.randperm(batch, generator=self.generator)
+        grid = fitting[int(torch.randint(0, len(fitting), (), generator=self.generator, device="cpu"))]
+        index = torch.randperm(batch, generator=self.generator, device="cpu")
         lam = 1.0 if self.alpha == 0 else draw_beta(self.alpha, self.generator)
         return grid, index, lam
 
@@ -205,7 +203,7 @@ class PuzzleMix(Mixer):
     def _plan_in_steps(self, given: Arguments, finer: tuple[int, int]) -> MixPlan:
         # "auto" is exact here, except for gamma > 1 on wide grids, where exact would have to refuse.
         mask, (_, blocks, index) = mask_and_terms(given, "auto")
-        mask, blocks = torch.as_tensor(mask), torch.as_tensor(blocks)
+        mask, blocks = native.tensor(mask), native.tensor(blocks)
         if not self.transport:
             return MixPlan.from_mask(mask, index)
         if finer != (1, 1):

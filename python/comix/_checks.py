@@ -118,6 +118,22 @@ def check_same_device(named: dict[str, torch.Tensor | None]) -> None:
             fail(name, f"the device of {first_name} ({first.device})", str(tensor.device))
 
 
+def check_device(value: object, name: str) -> torch.device:
+    """A torch.device that is there, from one or from its name."""
+    if not isinstance(value, (torch.device, str, int)) or isinstance(value, bool):
+        fail(name, "a torch.device or its name", repr(value), TypeError)
+    try:
+        device = torch.device(value)
+    except RuntimeError:
+        fail(name, "a torch.device or its name", repr(value))
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError) as error:  # each kind of device has its own
+        got = f"{device} ({str(error).splitlines()[0]})"
+        fail(name, "a device that this machine and this build of torch have", got, native.BackendUnavailable)
+    return device
+
+
 def check_images(images: object) -> torch.Tensor:
     """Images ``[B, C, H, W]``, floating or uint8, at least one pixel and one channel."""
     images = require_tensor(images, "images")
@@ -171,6 +187,13 @@ def check_option(value: object, name: str, options: Sequence[str]) -> None:
     """ValueError unless ``value`` is one of ``options``."""
     if not isinstance(value, str) or value not in options:
         fail(name, "one of " + ", ".join(repr(o) for o in options), repr(value))
+
+
+def check_flag(value: object, name: str) -> bool:
+    """True or False, and nothing that merely counts as one: ``"no"`` is true."""
+    if not isinstance(value, bool):
+        fail(name, "True or False", repr(value), TypeError)
+    return value
 
 
 def check_count(value: object, name: str, low: int) -> int:

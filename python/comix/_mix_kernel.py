@@ -54,10 +54,12 @@ def _image_memory(images: torch.Tensor, outputs: int) -> tuple[torch.Tensor, tup
         written = mixed = torch.empty_like(images, memory_format=torch.contiguous_format)
         read = images
     elif channels_last:
-        mixed = torch.empty((outputs, *shape[1:]), dtype=dtype, memory_format=torch.channels_last)
+        mixed = torch.empty(
+            (outputs, *shape[1:]), dtype=dtype, device="cpu", memory_format=torch.channels_last
+        )
         read, written = images.detach().permute(0, 2, 3, 1), mixed.permute(0, 2, 3, 1)
     else:
-        mixed = torch.empty((outputs, *shape[1:]), dtype=dtype)
+        mixed = torch.empty((outputs, *shape[1:]), dtype=dtype, device="cpu")
         read, written = images.contiguous(), mixed
     name = str(dtype).removeprefix("torch.")
     return mixed, (native.array(read), native.array(written), name, channels_last)
@@ -67,7 +69,7 @@ def mix_transpose_kernel(mixed: torch.Tensor, entries: Entries, n_inputs: int) -
     """The transpose: ``[B_out, C, H, W]`` to ``[n_inputs, C, H, W]``, contiguous."""
     # Half types add up in float32.
     dtype = mixed.dtype if mixed.dtype == torch.float64 else torch.float32
-    gradient = torch.zeros((n_inputs, *mixed.shape[1:]), dtype=dtype)
+    gradient = torch.zeros((n_inputs, *mixed.shape[1:]), dtype=dtype, device="cpu")
     source, block, weight = _arrays(entries)
     native.core.mix_transpose(
         source,

@@ -208,7 +208,7 @@ def draw_dirichlet(shape: tuple[int, ...], alpha: float, generator: torch.Genera
     """Dirichlet(alpha, ..., alpha) variates along the last axis, float64; 0 < alpha < 1."""
     # torch.distributions takes no generator; _standard_gamma is the sampler under it. Gamma(alpha) =
     # Gamma(alpha + 1) U^(1/alpha) underflows for a small alpha: stay in logarithms.
-    gamma = draw_gamma(torch.full(shape, alpha + 1, dtype=torch.float64), generator)
-    uniform = 1 - torch.rand(shape, dtype=torch.float64, generator=generator)  # in (0, 1]
+    gamma = draw_gamma(_filled(shape, alpha + 1), generator)
+    uniform = 1 - torch.rand(shape, dtype=torch.float64, generator=generator, device="cpu")  # in (0, 1]
     logarithm = alpha * gamma.log() + uniform.log()  # alpha times that of a Gamma(alpha)
     return torch.softmax((logarithm - logarithm.amax(-1, keepdim=True)) / alpha, -1)

@@ -135,6 +135,11 @@ def array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
         return (plain.view(torch.int16) if plain.dtype == torch.bfloat16 else plain).numpy()
 
 
+def tensor(array: np.ndarray[Any, Any] | torch.Tensor) -> torch.Tensor:
+    """The array's memory as a tensor, where it is: torch.as_tensor moves it to torch's default device."""
+    return array if isinstance(array, torch.Tensor) else torch.from_numpy(array)
+
+
 def doubles_in_place(value: object) -> np.ndarray[Any, Any] | None:
     """The memory of a contiguous float64 array, or of such a tensor on the CPU; the values may be anything.
 

@@ -66,7 +66,7 @@ def check_lam(lam: torch.Tensor | float, batch: int, device: torch.device) -> to
             checks.fail("lam", f"a tensor on {device}, as the images are, or on the CPU", str(lam.device))
         lam = lam.detach().to(torch.float64)
     else:
-        lam = torch.tensor(checks.check_number(lam, "lam"), dtype=torch.float64)
+        lam = torch.tensor(checks.check_number(lam, "lam"), dtype=torch.float64, device="cpu")
     checks.check_finite(lam, "lam")
     checks.check_range(lam, "lam", 0, 1)
     return lam
@@ -85,7 +85,8 @@ def check_channel_values(values: Any, name: str, channels: int, device: torch.de
     if not isinstance(values, (Sequence, np.ndarray, torch.Tensor)) or isinstance(values, str):
         checks.fail(name, f"{channels} numbers, one per channel", repr(values), TypeError)
     try:
-        tensor = torch.as_tensor(values, dtype=torch.float64).detach()
+        place = values.device if isinstance(values, torch.Tensor) else "cpu"
+        tensor = torch.as_tensor(values, dtype=torch.float64, device=place).detach()
     except (TypeError, ValueError):
         checks.fail(name, f"{channels} numbers, one per channel", repr(values), TypeError)
     if tuple(tensor.shape) != (channels,):

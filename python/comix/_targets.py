@@ -15,7 +15,7 @@ def check_index(value: object, batch: int, device: torch.device, name: str = "in
     """Partners ``[B]`` as int64 on ``device``, in range; from there, from the CPU, or a sequence of ints."""
     if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str):
         try:
-            value = torch.as_tensor(value)
+            value = torch.as_tensor(value, device="cpu")
         except (TypeError, ValueError, RuntimeError):
             checks.fail(name, f"{batch} ints (one partner per sample)", repr(value), TypeError)
     index = checks.require_tensor(value, name)

@@ -72,7 +72,8 @@ def _starts(
         if generator is not None and generator.device.type != "cpu":
             expected = "a CPU generator (draws are the same for all devices)"
             checks.fail("generator", expected, str(generator.device))
-        drawn = torch.randint(0, n, (partitions, 1, m, height, width), generator=generator)
+        shape = (partitions, 1, m, height, width)
+        drawn = torch.randint(0, n, shape, generator=generator, device="cpu")
         return native.send(drawn, cost.device)
     checks.require_tensor(init, "init")
     checks.check_dtype(init, "init", checks.INDEX_DTYPES)
@@ -158,6 +159,7 @@ def comixup_labels(
     """
     checks.check_option(select, "select", SELECTIONS)
     checks.check_option(method, "method", METHODS)
+    checks.check_flag(resolve_duplicates, "resolve_duplicates")
     sweeps = min(checks.check_count(sweeps, "sweeps", 1), 2**31 - 1)
     beta, gamma, tau = checked_numbers(beta, gamma, tau, threshold)
     cost, matrix = _cost(cost, compatibility)
@@ -249,7 +251,7 @@ def comixup_objective(
         return on_cuda.comixup_objective(
             labels.to(torch.int64), cost, matrix, beta=beta, gamma=gamma, tau=tau, threshold=threshold
         )
-    objective = torch.empty(partitions, dtype=torch.float64)
+    objective = torch.empty(partitions, dtype=torch.float64, device="cpu")
     native.core.comixup_objective(
         native.array(labels.to(torch.int64).contiguous()),
         native.array(cost),

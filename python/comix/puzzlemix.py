@@ -98,7 +98,7 @@ def _tensor(term: Any) -> torch.Tensor:
     if isinstance(term, torch.Tensor):
         return term
     # An empty array (no edges) has strides of its own.
-    return torch.from_numpy(term) if term.size else torch.empty(term.shape, dtype=torch.float64)
+    return torch.from_numpy(term) if term.size else torch.empty(term.shape, dtype=torch.float64, device="cpu")
 
 
 def puzzlemix_mask(
@@ -167,7 +167,7 @@ def puzzlemix_mask(
     if given.images.is_cpu and (found := _masks_in_one_call(given, method)) is not None:
         return torch.from_numpy(found)
     mask, _ = mask_and_terms(given, method)
-    return torch.as_tensor(mask)
+    return native.tensor(mask)
 
 
 def _masks_in_one_call(given: Arguments, method: str) -> np.ndarray[Any, Any] | None:

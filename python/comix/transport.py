@@ -107,7 +107,7 @@ def transport_plan(saliency: Any, mask: Any, *, eps: float = 0.8, method: str = 
     saliency, mask = _maps(arrays, saliency, mask)
     if isinstance(saliency, torch.Tensor):
         return on_cuda.transport_plan(saliency, mask, eps, method)
-    plan = torch.empty(saliency.shape, dtype=torch.int64)
+    plan = torch.empty(saliency.shape, dtype=torch.int64, device="cpu")
     native.core.transport_plan(saliency, mask, eps, method, native.threads(), plan.numpy())
     return arrays.give_back(plan)
 
@@ -146,6 +146,6 @@ def transport_cost(plan: Any, saliency: Any, mask: Any, *, eps: float = 0.8) -> 
         blocks = saliency.shape[1] * saliency.shape[2]
         checks.check_range(indices, "plan", 0, blocks - 1)
         return on_cuda.transport_cost(indices.contiguous(), saliency, mask, eps)
-    cost = torch.empty(saliency.shape[0], dtype=torch.float64)
+    cost = torch.empty(saliency.shape[0], dtype=torch.float64, device="cpu")
     native.core.transport_cost(native.array(indices.contiguous()), saliency, mask, eps, cost.numpy())
     return arrays.give_back(cost)
