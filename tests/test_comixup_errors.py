@@ -55,6 +55,8 @@ OF_LABELS: list[tuple[str, Any, type[Exception], str]] = [
     ("sweeps", 0, ValueError, "sweeps: expected an int of at least 1, got 0"),
     ("sweeps", 1.5, TypeError, "sweeps: expected an int of at least 1, got 1.5"),
     ("sweeps", True, TypeError, "sweeps: expected an int of at least 1, got True"),
+    ("resolve_duplicates", "no", TypeError, "resolve_duplicates: expected True or False, got 'no'"),
+    ("resolve_duplicates", None, TypeError, "resolve_duplicates: expected True or False, got None"),
     ("select", "first", ValueError, "select: expected one of 'best', 'last', got 'first'"),
     (
         "method",

@@ -194,3 +194,16 @@ def test_an_index_far_beyond_the_batch_is_no_crash() -> None:
 def test_a_device_without_solvers() -> None:
     with pytest.raises(comix.BackendUnavailable, match=r"images: is on meta, .* move it with \.cpu\(\)"):
         PLAN.to(META).mix(IMAGES.to(META))
+
+
+def test_a_device_that_is_not_there() -> None:
+    for value in (None, True, torch.float64, 1.5):
+        with pytest.raises(TypeError, match=r"device: expected a torch\.device or its name, got"):
+            PLAN.to(value)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"device: expected a torch\.device or its name, got 'gpu'"):
+        PLAN.to("gpu")
+    missing = "mps" if torch.cuda.is_available() else "cuda:0"
+    with pytest.raises(
+        comix.BackendUnavailable, match=f"device: expected a device that .* have, got {missing}"
+    ):
+        PLAN.to(missing)

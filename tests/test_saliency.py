@@ -418,6 +418,8 @@ def test_distributed_data_parallel(process_group: None) -> None:
             ValueError,
             r"criterion: expected one that returns a scalar tensor, got shape \[4\]",
         ),
+        ({"criterion": "ce"}, TypeError, r"criterion: expected a callable or None, got str"),
+        ({"return_loss": "no"}, TypeError, r"return_loss: expected True or False, got 'no'"),
         ({"criterion": lambda out, y: 1.0}, TypeError, r"criterion: expected one .* tensor, got float"),
         (
             {"criterion": lambda out, y: out.detach().sum()},

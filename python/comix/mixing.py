@@ -272,8 +272,14 @@ class MixPlan:
         return targets_kernel(self.source, self.weight, targets, num_classes)
 
     def to(self, device: torch.device | str) -> MixPlan:
-        """The same plan on another device."""
-        plan = MixPlan(self.source.to(device), self.block.to(device), self.weight.to(device))
+        """The same plan on another device.
+
+        Raises:
+            TypeError, ValueError: not a device that torch knows.
+            comix.BackendUnavailable: a device that this machine or this build of torch does not have.
+        """
+        place = checks.check_device(device, "device")
+        plan = MixPlan(self.source.to(place), self.block.to(place), self.weight.to(place))
         return plan._of_pairs() if self._has_pairs() else plan
 
     def _of_pairs(self) -> MixPlan:

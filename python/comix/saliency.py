@@ -71,8 +71,9 @@ def input_saliency(
         ``return_loss`` the pair (saliency, loss). Where the gradient vanishes a map is all zero.
 
     Raises:
-        TypeError: If ``model`` is not callable, ``images`` is not a floating tensor, ``targets`` has the
-            wrong dtype, or the criterion (without one: the model) does not return a tensor.
+        TypeError: If ``model`` or ``criterion`` is not callable, ``images`` is not a floating tensor,
+            ``targets`` has the wrong dtype, or the criterion (without one: the model) does not return a
+            tensor.
         ValueError: If a shape, a device or a class index does not fit, the loss is not a scalar, or it does
             not depend on the images.
         RuntimeError: Inside ``torch.inference_mode()``, where no gradient can be computed.
@@ -87,6 +88,9 @@ def input_saliency(
     """
     if not callable(model):
         checks.fail("model", "a callable", type(model).__name__, TypeError)
+    if criterion is not None and not callable(criterion):
+        checks.fail("criterion", "a callable or None", type(criterion).__name__, TypeError)
+    checks.check_flag(return_loss, "return_loss")
     checks.check_dtype(checks.require_tensor(images, "images"), "images", checks.FLOAT_DTYPES)
     checks.check_images(images)
     if torch.is_inference_mode_enabled():

@@ -80,7 +80,7 @@ def solve(cost: torch.Tensor, matrix: torch.Tensor, start: torch.Tensor, with_: 
         "gamma": with_.gamma,
         "tau": with_.thres,
     }
-    loop: dict[str, Any] = {"sweeps": with_.niter, "resolve_duplicates": with_.set_resolve}
+    loop: dict[str, Any] = {"sweeps": with_.niter, "resolve_duplicates": bool(with_.set_resolve)}
     kind = with_.thres_type
     slip = "hard_official" if kind == "hard" else kind
     tried = [comixup_labels(cost, init=starts, threshold=kind, **loop, **numbers)]
