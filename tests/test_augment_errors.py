@@ -34,6 +34,7 @@ PUZZLEMIX: list[Wrong] = [
     ("grid_choices", "24", TypeError, "grid_choices: expected a sequence of ints, got '24'"),
     ("grid_choices", (2, 0), ValueError, "grid_choices: expected an int of at least 1, got 0"),
     ("grid_choices", (2, 2.5), TypeError, "grid_choices: expected an int of at least 1, got 2.5"),
+    ("n_labels", 10**10, ValueError, "n_labels: expected an int of at most 65535, got 10000000000"),
     ("n_labels", 1, ValueError, "n_labels: expected an int of at least 2, got 1"),
     ("neigh_size", "4", TypeError, "neigh_size: expected an int of at least 1, got '4'"),
     ("transport_eps", -1, ValueError, "transport_eps: expected a number of at least 0, got -1"),

@@ -58,6 +58,8 @@ WRONG: list[tuple[str, Any, type[Exception], str]] = [
     ("grid", (2, 2, 2), TypeError, r"grid: expected an int or a pair of ints, got \(2, 2, 2\)"),
     ("grid", True, TypeError, "grid: expected an int or a pair of ints, got True"),
     ("n_labels", 1, ValueError, "n_labels: expected an int of at least 2, got 1"),
+    ("n_labels", 10**20, ValueError, "n_labels: expected an int of at most 65535, got 100000000000000000000"),
+    ("n_labels", 65536, ValueError, "n_labels: expected an int of at most 65535, got 65536"),
     ("n_labels", 2.5, TypeError, "n_labels: expected an int of at least 2, got 2.5"),
     ("neigh_size", 0, ValueError, "neigh_size: expected an int of at least 1, got 0"),
     ("neigh_size", None, TypeError, "neigh_size: expected an int of at least 1, got None"),

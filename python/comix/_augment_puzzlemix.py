@@ -95,7 +95,7 @@ class PuzzleMix(Mixer):
         self.transport_size = transport_size
         self.generator = check_generator(generator)
         self._energy: dict[str, Any] = {
-            "n_labels": checks.check_count(n_labels, "n_labels", 2),
+            "n_labels": checks.check_label_count(n_labels, "n_labels"),
             "beta": checks.check_number(beta, "beta", 0.0),
             "gamma": checks.check_number(gamma, "gamma", 0.0),
             "eta": checks.check_number(eta, "eta", 0.0),

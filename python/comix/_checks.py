@@ -22,6 +22,7 @@ from comix import _native as native
 FLOAT_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 INDEX_DTYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 IMAGE_DTYPES = (*FLOAT_DTYPES, torch.uint8)
+MOST_LABELS = 65535  # kMaxLabels of csrc/gridcut/grid_cut.hpp
 _JUDGED_DTYPES = (torch.float32, torch.float64, torch.int64)  # those of the native checks of values
 
 _debug: ContextVar[bool] = ContextVar("comix_debug", default=False)
@@ -203,6 +204,14 @@ def check_count(value: object, name: str, low: int) -> int:
     if value < low:  # type: ignore[operator]
         fail(name, f"an int of at least {low}", repr(value))
     return int(value)  # type: ignore[call-overload,no-any-return]
+
+
+def check_label_count(value: object, name: str) -> int:
+    """How many labels a mask may choose from: two, and no more than the solvers number."""
+    labels = check_count(value, name, 2)
+    if labels > MOST_LABELS:
+        fail(name, f"an int of at most {MOST_LABELS}", repr(value))
+    return labels
 
 
 def check_number(value: object, name: str, low: float = -float("inf"), above: bool = False) -> float:

@@ -169,7 +169,7 @@ def checked_arguments(
     native.require_device(images, "images")
     batch, channels, height, width = images.shape
     grid = checks.grid_pair(grid, height, width)
-    checks.check_count(n_labels, "n_labels", 2)
+    checks.check_label_count(n_labels, "n_labels")
     checks.check_count(neigh_size, "neigh_size", 1)
     numbers = {"beta": beta, "gamma": gamma, "eta": eta}
     beta, gamma, eta = (checks.check_number(value, name, 0.0) for name, value in numbers.items())
