@@ -9,6 +9,9 @@ that makes Python believe in it:
 - memory of the device begins as noise and ends in noise, which nobody may overwrite;
 - what comix._native does with tensors and modules is replaced, and everything is put back after the test.
 
+With COMIX_EMULATED_RACES=1 (make cuda-races) the device watches every access of a kernel: a launch in which
+two threads touch the same memory, and no barrier orders them, raises (emulated_cuda/races.hpp).
+
     def test_something(emulated_cuda):
         pooled = comix.pool_saliency(emulated_cuda.tensor(torch.rand(2, 8, 8)), 4)
         assert emulated_cuda.calls == ["pool_saliency"]
@@ -36,7 +39,8 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ROOT / "tests" / "emulated_cuda"
-BUILD = ROOT / "build" / f"emulated-{sys.implementation.cache_tag}"
+RACES = os.environ.get("COMIX_EMULATED_RACES", "") not in ("", "0")
+BUILD = ROOT / "build" / f"emulated-{'races-' if RACES else ''}{sys.implementation.cache_tag}"
 DEVICE = 5  # of eight
 STREAM = (DEVICE + 1) << 12
 NOISE, GUARD = 0xA5, 1 << 17  # what goes further may end the run
@@ -81,7 +85,7 @@ def build() -> None:
     cmake, ninja = _tool("cmake"), _tool("ninja")
     if cmake is None:
         pytest.skip("cannot emulate CUDA here: no cmake")
-    options = [f"-DPython_EXECUTABLE={sys.executable}"]
+    options = [f"-DPython_EXECUTABLE={sys.executable}", f"-DCOMIX_EMULATED_RACES={int(RACES)}"]
     if importlib.util.find_spec("pybind11"):
         import pybind11
 

@@ -13,8 +13,10 @@ from comix import _native as native
 from device_cases import (
     CASES,
     CLASSES,
+    INDEX,
     LAST,
     LAST_ITEMS,
+    MASK,
     ODD_SIZES,
     OWN_ANSWERS,
     SALIENCY,
@@ -28,7 +30,7 @@ from device_cases import (
     rand,
     shares,
 )
-from emulated import BUILD, NOISE, EmulatedCuda, OnDevice
+from emulated import BUILD, NOISE, RACES, EmulatedCuda, OnDevice
 from solvers import CUT_METHODS, TRANSPORT_METHODS, cut_problem, stack
 
 BLOCKS = {"all": None, "one": "1"}  # that run at once
@@ -48,6 +50,29 @@ def results_of(value: Any) -> list[torch.Tensor]:
 def test_the_emulated_device_finds_mistakes(emulated_module: object) -> None:
     done = subprocess.run([str(BUILD / "checks")], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_emulated_device_finds_races(emulated_module: object) -> None:
+    checks = BUILD / "race_checks"
+    if not checks.exists():
+        pytest.skip("finding races needs g++ 11 or later")
+    done = subprocess.run([str(checks)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(not RACES, reason="kernels are not watched: make cuda-races")
+@pytest.mark.parametrize("blocks", BLOCKS)
+def test_kernels_are_watched(
+    blocks: str, emulated_cuda: EmulatedCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if BLOCKS[blocks]:
+        monkeypatch.setenv("COMIX_EMULATED_BLOCKS", BLOCKS[blocks])
+    images = emulated_cuda.tensor(LAST)
+    plan = comix.MixPlan.from_mask(*on_device((MASK, INDEX), emulated_cuda))
+    memory = images.memory  # type: ignore[attr-defined]
+    monkeypatch.setattr(emulated_cuda, "_allocate", lambda like: memory)  # mixed onto what is read
+    with pytest.raises(RuntimeError, match=r"(?s)race: .* of global memory:.* at cuda/mixing/"):
+        plan.mix(images)
 
 
 @pytest.mark.parametrize("blocks", BLOCKS)

@@ -37,37 +37,51 @@ inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
     return static_cast<unsigned long long>((static_cast<Wide>(a) * b) >> 64);
 }
 
-// Fibers switch at barriers only, so nothing comes between reading and writing.
+// Fibers switch at barriers only, so nothing comes between reading and writing. The race detector
+// is told, where there is one (races.hpp).
+#if defined(__SANITIZE_THREAD__)
+#define COMIX_EMULATED_UPDATE __attribute__((noinline, no_sanitize("thread")))
+#define COMIX_EMULATED_ATOMIC inline __attribute__((always_inline))
+#else
+#define COMIX_EMULATED_UPDATE
+#define COMIX_EMULATED_ATOMIC inline
+#endif
+
 namespace comix_emulated {
 
-template <class T>
-T exchange(T* target, T value) {
+void races_update(const void* target, std::size_t bytes, const void* caller);
+
+template <class T, class Update>
+COMIX_EMULATED_UPDATE T update(T* target, const Update& updated) {
+#if defined(__SANITIZE_THREAD__)
+    races_update(target, sizeof(T), __builtin_return_address(0));
+#endif
     const T before = *target;
-    *target = value;
+    *target = updated(before);
     return before;
 }
 
 }  // namespace comix_emulated
 
 template <class T>
-T atomicAdd(T* target, T value) {
-    return comix_emulated::exchange(target, static_cast<T>(*target + value));
+COMIX_EMULATED_ATOMIC T atomicAdd(T* target, T value) {
+    return comix_emulated::update(target, [=](T now) { return static_cast<T>(now + value); });
 }
 template <class T>
-T atomicMin(T* target, T value) {
-    return comix_emulated::exchange(target, value < *target ? value : *target);
+COMIX_EMULATED_ATOMIC T atomicMin(T* target, T value) {
+    return comix_emulated::update(target, [=](T now) { return value < now ? value : now; });
 }
 template <class T>
-T atomicMax(T* target, T value) {
-    return comix_emulated::exchange(target, *target < value ? value : *target);
+COMIX_EMULATED_ATOMIC T atomicMax(T* target, T value) {
+    return comix_emulated::update(target, [=](T now) { return now < value ? value : now; });
 }
 template <class T>
-T atomicOr(T* target, T value) {
-    return comix_emulated::exchange(target, *target | value);
+COMIX_EMULATED_ATOMIC T atomicOr(T* target, T value) {
+    return comix_emulated::update(target, [=](T now) { return now | value; });
 }
 template <class T>
-T atomicCAS(T* target, T expected, T value) {
-    return comix_emulated::exchange(target, *target == expected ? value : *target);
+COMIX_EMULATED_ATOMIC T atomicCAS(T* target, T expected, T value) {
+    return comix_emulated::update(target, [=](T now) { return now == expected ? value : now; });
 }
 
 // --- the runtime --------------------------------------------------------------------------------

@@ -9,10 +9,14 @@
 // launch asked for; blocks that leave something behind for the next problem of theirs
 // (COMIX_EMULATED_BLOCKS).
 //
-// It cannot show: races that need threads to interleave between barriers, or blocks to run at once;
-// the device's memory model; time; registers and __launch_bounds__; what nvcc makes of the code;
-// anything that waits for the device or a stream, since launches return when they are done.
+// Kernels that are compiled with -fsanitize=thread (COMIX_EMULATED_RACES) also show races, between
+// threads of a warp, of a block, and of different blocks: races.hpp.
+//
+// It cannot show: what only another order of threads makes the code do; the device's memory model
+// beyond races.hpp; time; registers and __launch_bounds__; what nvcc makes of the code; anything
+// that waits for the device or a stream, since launches return when they are done.
 #include "cuda_runtime.h"
+#include "races.hpp"
 
 #include <ucontext.h>
 
@@ -30,16 +34,14 @@ comix_emulated::Index threadIdx, blockIdx, blockDim, gridDim;
 namespace {
 
 constexpr unsigned kDevices = 8, kMostThreads = 1024, kWarp = 32;
-constexpr std::size_t kPlainShared = 48 * 1024, kMostShared = 64 * 1024;  // Turing's
-constexpr std::size_t kBeyond = 4096;  // bytes behind the shared memory that nobody may write
-constexpr std::size_t kStack = 256 * 1024;
+constexpr std::size_t kPlainShared = 48 * 1024;
 
 }  // namespace
 
 namespace comix::cuda {
 
 // What launch.cuh declares: the dynamic shared memory of the one block that runs.
-alignas(16) unsigned char comix_arena[kMostShared + kBeyond];
+alignas(16) unsigned char comix_arena[comix_emulated::kArena];
 
 }  // namespace comix::cuda
 
@@ -93,10 +95,11 @@ void fiber_main() {
 void resume(unsigned thread) {
     Fiber& fiber = fibers[thread];
     running = threadIdx.x = thread;
-    if (_setjmp(scheduler) != 0) return;
+    if (!fiber.stack) fiber.stack.reset(new char[kStack]);  // not touched, so mostly not there
+    races_enter(thread, fiber.stack.get());
+    if (_setjmp(scheduler) != 0) return races_leave();
     if (fiber.started) _longjmp(fiber.here, 1);
     fiber.started = true;
-    if (!fiber.stack) fiber.stack.reset(new char[kStack]);  // not touched, so mostly not there
     getcontext(&fiber.begin);
     fiber.begin.uc_stack.ss_sp = fiber.stack.get();
     fiber.begin.uc_stack.ss_size = kStack;
@@ -131,8 +134,10 @@ void release(unsigned first, unsigned end) {
 
 // Up to the next barrier of the block, or to the end.
 void run_warp(unsigned first, unsigned end, unsigned& turn) {
+    races_begin_warp(first);
     for (;;) {
         ++turn;
+        races_begin_stretch();
         for (unsigned i = 0; i < kWarp; ++i) {
             const unsigned thread = first + in_order(turn, i);
             if (thread < end) resume(thread);
@@ -145,6 +150,7 @@ void run_warp(unsigned first, unsigned end, unsigned& turn) {
 void run_block(unsigned threads, unsigned& turn) {
     do {
         release(0, threads);
+        races_begin_phase();
         for (unsigned i = 0, order = turn; i < kMostThreads / kWarp; ++i) {
             const unsigned first = kWarp * in_order(order, i);
             if (first < threads) run_warp(first, std::min(first + kWarp, threads), turn);
@@ -156,6 +162,7 @@ void run_blocks(unsigned blocks, unsigned threads, std::size_t shared) {
     unsigned turn = 0;
     for (unsigned block = 0; block < blocks; ++block) {
         blockIdx.x = block;
+        races_begin_block();
         for (std::size_t i = 0; i < shared; ++i)
             comix_arena[i] = static_cast<unsigned char>(0xA5 + 167 * i + block);
         unsigned char* const beyond = comix_arena + shared;
@@ -199,6 +206,8 @@ cudaError_t allow_shared(Kernel kernel, int bytes) {
 void run(Kernel kernel, unsigned blocks, unsigned threads, std::size_t shared, cudaStream_t stream,
          const std::function<void()>& thread) {
     const std::lock_guard<std::mutex> guard(device_lock);
+    races_begin_launch(shared);
+    std::string wrong;
     try {
         check_launch(kernel, blocks, threads, shared, stream);
         body = &thread;
@@ -207,9 +216,15 @@ void run(Kernel kernel, unsigned blocks, unsigned threads, std::size_t shared, c
         run_blocks(gridDim.x, threads, shared);
     } catch (const Failure& failure) {
         last_error = failure.status;
-        last_text = failure.text;
+        wrong = failure.text;
         for (Fiber& fiber : fibers) fiber.started = false;  // where they are they stay
     }
+    const std::string races = races_found();
+    if (!races.empty()) {
+        last_error = cudaErrorLaunchFailure;
+        wrong += (wrong.empty() ? "" : "; ") + ("wrong accesses:" + races);
+    }
+    if (!wrong.empty()) last_text = wrong;
 }
 
 }  // namespace comix_emulated
