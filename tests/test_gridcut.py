@@ -154,20 +154,34 @@ def test_exact_equals_scipy_maximum_flow(
 
 
 def test_exact_refuses_what_it_cannot_prove() -> None:
-    potts = cut_problem(1, (40, 40), 4, costs="smooth")
-    potts = potts._replace(weight_v=np.abs(potts.unary).max(), weight_h=np.abs(potts.unary).max())
+    glass = cut_problem(1, (40, 40), 4, costs="smooth")
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (2, 40, 40)) * np.abs(glass.unary).max()
+    glass = glass._replace(weight_v=signs[0, 1:], weight_h=signs[1, :, 1:])
     with pytest.raises(
         ValueError,
-        match=r"method: 'exact' needs binary submodular .* convex .* this one \(40 x 40, 4 labels\) "
-        r"would take .* MiB of memory .* steps .*; use method='auto' or 'expansion'",
+        match=r"method: 'exact' needs binary submodular .* convex .*, a narrow grid, or costs that leave few "
+        r"choices open: what is open of this one \(40 x 40, 4 labels\) would take .* MiB of memory .* steps "
+        r".*; use method='auto' or 'expansion'",
     ):
-        comix.grid_cut(*potts, method="exact")
-    cut = comix.grid_cut(*potts, method="auto")
+        comix.grid_cut(*glass, method="exact")
+    cut = comix.grid_cut(*glass, method="auto")
     assert not bool(cut.optimal)
     binary = cut_problem(1, (40, 40), 2, weights="negative")
     with pytest.raises(ValueError, match="'exact' needs binary submodular"):
         comix.grid_cut(*binary, method="exact")
     assert bool(comix.grid_cut(*binary._replace(weight_v=0.5, weight_h=0.5), method="exact").optimal)
+
+
+@pytest.mark.parametrize("labels", [3, 10])
+def test_wide_grids_of_labels_without_order_are_proven_where_bounds_decide(labels: int) -> None:
+    potts = cut_problem(2, (24, 24), labels, costs="smooth", weights="array")
+    exact = comix.grid_cut(*potts, method="exact")
+    assert bool(exact.optimal)
+    for method in ("expansion", "swap", "auto"):
+        cut = comix.grid_cut(*potts, method=method)
+        assert exact.energy <= cut.energy + 1e-9
+        if method == "auto":
+            assert bool(cut.optimal)
 
 
 def test_scales_at_the_ends_of_float64() -> None:

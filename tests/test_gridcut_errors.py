@@ -260,11 +260,13 @@ def test_devices_without_solvers(name: str) -> None:
 def test_one_bad_problem_of_a_batch_is_reported_and_the_next_call_works() -> None:
     rng = np.random.default_rng(0)
     unary = np.zeros((6, 30, 30, 4))
-    unary[..., 1:] = 1e-3 * rng.random((6, 30, 30, 3))  # hard: labels hardly differ
+    unary[..., 1:] = 1e-3 * rng.random((6, 30, 30, 3))  # hard: labels hardly differ, and edges disagree
+    weight_v, weight_h = rng.choice([-1.0, 1.0], (29, 30)), rng.choice([-1.0, 1.0], (30, 29))
+    problem = unary, 1 - np.eye(4), weight_v, weight_h
     for _ in range(3):
         with pytest.raises(ValueError, match=r"'exact' needs .* this one \(30 x 30, 4 labels\)"):
-            comix.grid_cut(unary, 1 - np.eye(4), method="exact")
-    assert comix.grid_cut(unary, 1 - np.eye(4)).labels.shape == (6, 30, 30)
+            comix.grid_cut(*problem, method="exact")
+    assert comix.grid_cut(*problem).labels.shape == (6, 30, 30)
 
 
 def test_an_energy_beyond_float64_is_refused() -> None:

@@ -206,14 +206,18 @@ def test_any_number_of_threads_gives_the_same(name: str) -> None:
 
 @pytest.mark.parametrize("threads", [1, 2, 4, 64])
 def test_a_worker_s_exception_is_raised_once(threads: int) -> None:
-    unary = np.zeros((8, 30, 30, 4))  # labels hardly differ: no exact solution is affordable
-    unary[..., 1:] = 1e-3 * np.random.default_rng(0).random((8, 30, 30, 3))
+    rng = np.random.default_rng(0)
+    unary = np.zeros((8, 30, 30, 4))  # labels hardly differ, edges disagree: no exact solution is affordable
+    unary[..., 1:] = 1e-3 * rng.random((8, 30, 30, 3))
     unary[2:6, ..., 1:] = 1e6  # these are easy
+    weights = rng.choice([-1.0, 1.0], (8, 29, 30)), rng.choice([-1.0, 1.0], (8, 30, 29))
     outputs = np.zeros((8, 30, 30), np.int64), np.zeros(8), np.zeros(8, bool)
+    potts = 1 - np.eye(4)
     for _ in range(3):
         with pytest.raises(ValueError, match=r"^method: 'exact' needs .* this one \(30 x 30, 4 labels\)"):
-            _core.grid_cut(unary, 1 - np.eye(4), 1.0, 1.0, "exact", None, 0, threads, *outputs)
-    _core.grid_cut(unary[2:6], 1 - np.eye(4), 1.0, 1.0, "exact", None, 0, threads, *(o[2:6] for o in outputs))
+            _core.grid_cut(unary, potts, *weights, "exact", None, 0, threads, *outputs)
+    easy = [array[2:6] for array in (unary, *weights, *outputs)]
+    _core.grid_cut(easy[0], potts, *easy[1:3], "exact", None, 0, threads, *easy[3:])
     assert outputs[2][2:6].all()
 
 

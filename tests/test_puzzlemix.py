@@ -358,16 +358,28 @@ def test_gamma_above_one_on_a_wide_grid() -> None:
     options: dict[str, Any] = {"grid": 16, "gamma": 3.0, "beta": 5.0}
     energy = comix.puzzlemix_energy(*arguments, **options)
     assert energy.weight_h.max() < 0
-    with pytest.raises(ValueError, match=r"method: 'exact' needs .* weights >= 0 .* use method='auto'"):
-        comix.puzzlemix_mask(*arguments, **options)
-    labels = labels_of(comix.puzzlemix_mask(*arguments, **options, method="auto"), 3)
-    flat = comix.grid_energy(torch.zeros(2, 16, 16, dtype=torch.int64), *energy)
-    assert (comix.grid_energy(torch.from_numpy(labels), *energy) < flat).all()
-    # Exact for all that, where the grid is narrow.
+    labels = labels_of(comix.puzzlemix_mask(*arguments, **options), 3)
+    found = comix.grid_energy(torch.from_numpy(labels), *energy)
+    assert (found <= comix.grid_cut(*energy, method="expansion").energy + 1e-12).all()
+    # Where the grid is narrow, by another algorithm.
     narrow = {**options, "grid": (16, 4)}
     found = labels_of(comix.puzzlemix_mask(*arguments, **narrow), 3)
     terms = one_image(comix.puzzlemix_energy(*arguments, **narrow), 0)
     assert reference.grid_energy(found[0], *terms) == pytest.approx(reference.frontier_cut(*terms)[1])
+
+
+def test_exact_masks_are_refused_where_too_much_is_open() -> None:
+    colours = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    images = colours.repeat_interleave(4, -1).repeat_interleave(4, -2)
+    arguments: Any = (images, torch.ones(2, 128, 128), [1, 0], 0.5)
+    options: dict[str, Any] = {"grid": 32, "gamma": 3.0, "beta": 500.0, "eta": 0.0}
+    with pytest.raises(ValueError, match=r"method: 'exact' needs .* weights >= 0 .* use method='auto'"):
+        comix.puzzlemix_mask(*arguments, **options)
+    energy = comix.puzzlemix_energy(*arguments, **options)
+    assert energy.weight_h.min() < 0
+    labels = labels_of(comix.puzzlemix_mask(*arguments, **options, method="auto"), 3)
+    flat = comix.grid_energy(torch.zeros(2, 32, 32, dtype=torch.int64), *energy)
+    assert (comix.grid_energy(torch.from_numpy(labels), *energy) < flat).all()
 
 
 # ---- what the result may and may not depend on -----------------------------------------------------------

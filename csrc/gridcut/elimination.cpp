@@ -34,19 +34,6 @@ void Survivors::reset(const FixedGrid& grid) {
                   labels_.data() + (p + 1) * static_cast<std::size_t>(stride_), 0);
 }
 
-template <class Keep>
-void Survivors::keep_if(int site, const Keep& keep) {
-    Label* labels = labels_.data() + std::int64_t{site} * stride_;
-    std::uint8_t* survives = survives_.data() + std::int64_t{site} * stride_;
-    int& count = counts_[static_cast<std::size_t>(site)];
-    const auto struck = [&](Label a) {
-        if (keep(a)) return false;
-        survives[a] = 0;
-        return true;
-    };
-    count = static_cast<int>(std::remove_if(labels, labels + count, struck) - labels);
-}
-
 void Survivors::strike_quick(const FixedGrid& grid) {
     const int n_labels = grid.labels();
     // Largest change of an edge's cost when one of its two labels changes, from its table [L, L].

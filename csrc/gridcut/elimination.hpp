@@ -11,6 +11,7 @@
 //   neighbours * candidates.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -43,6 +44,11 @@ class Survivors {
     }
     int count(int site) const { return counts_[static_cast<std::size_t>(site)]; }
     bool single() const;
+    // Strikes off labels of a site, maybe all of them.
+    template <class Keep>
+    void keep_if(int site, const Keep& keep);
+    // Shows the first `count` of a site's survivors only, until more are shown again.
+    void show(int site, int count) { counts_[static_cast<std::size_t>(site)] = count; }
 
   private:
     bool strike_site(const FixedGrid& grid, int site, int rivals);
@@ -51,14 +57,24 @@ class Survivors {
         return survives_[static_cast<std::size_t>(std::int64_t{site} * stride_ + a)] != 0;
     }
 
-    template <class Keep>
-    void keep_if(int site, const Keep& keep);
-
     int stride_ = 0;                      // labels of the problem
     std::vector<Label> labels_;           // [sites, stride], the survivors first
     std::vector<int> counts_;             // [sites]
     std::vector<std::uint8_t> survives_;  // [sites, stride]
     std::vector<Label> by_unary_;
 };
+
+template <class Keep>
+void Survivors::keep_if(int site, const Keep& keep) {
+    Label* labels = labels_.data() + std::int64_t{site} * stride_;
+    std::uint8_t* survives = survives_.data() + std::int64_t{site} * stride_;
+    int& count = counts_[static_cast<std::size_t>(site)];
+    const auto struck = [&](Label a) {
+        if (keep(a)) return false;
+        survives[a] = 0;
+        return true;
+    };
+    count = static_cast<int>(std::remove_if(labels, labels + count, struck) - labels);
+}
 
 }  // namespace comix::gridcut

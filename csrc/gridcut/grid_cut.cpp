@@ -14,6 +14,15 @@ namespace {
 // From here on, elimination costs less than the moves it saves even in a hurry.
 constexpr int kManyLabels = 24;
 
+// Up to here a minimum cut over levels takes less time than bounds, where it applies.
+constexpr int kFewLevels = 4;
+
+constexpr double kQuickSteps = 5e3;       // of a frontier programme: bounds cost time too
+constexpr int kRoundsAlone = 11;          // then expansion helps
+constexpr int kMostRounds = 60;           // of messages; few problems gain from more
+constexpr double kMostBoundSteps = 1e10;  // in all rounds, with "exact": some seconds
+constexpr double kAutoBoundSteps = 1e7;   // with "auto": some 10 ms
+
 std::string text(const char* format, double a, double b) {
     char buffer[160];
     std::snprintf(buffer, sizeof buffer, format, a, b);
@@ -107,8 +116,58 @@ bool GridCutter::expand(const GridProblem& problem, const Options& options, bool
     return grid_.labels() == 1;
 }
 
+// The best of what survives, unless what the bounds came across is no worse.
+bool GridCutter::solve_survivors(Label* labels) {
+    survivor_cut_.solve(grid_, labels);
+    if (bounded_ && bounds_.best_energy() <= grid_.energy(labels))
+        std::copy(bounds_.best(), bounds_.best() + grid_.sites(), labels);
+    return true;
+}
+
+// Rounds of messages, until what survives their bounds is solved quickly. False when it never is.
+bool GridCutter::exact_by_bounds(const GridProblem& problem, const Options& options,
+                                 Label* labels) {
+    const bool insist = options.method == Method::exact;
+    bounds_.begin(grid_);
+    const double most = insist ? kMostBoundSteps : kAutoBoundSteps;
+    const int rounds = static_cast<int>(std::min<double>(most / bounds_.steps(), kMostRounds));
+    bool improved = false;
+    Cost before = 0;  // what the bound was
+    for (int round = 1, next = 2; round <= rounds; ++round) {
+        bounds_.round();
+        bounded_ = true;
+        if (round < next && round < rounds) continue;
+        next = round + 1 + round / 2;
+        if (!bounds_.strike(survivors_)) {
+            std::copy(bounds_.best(), bounds_.best() + grid_.sites(), labels);
+            return true;
+        }
+        const FrontierPlan plan = survivor_cut_.plan(grid_, survivors_);
+        if (plan.bytes <= kExactBytes && plan.steps <= bounds_.steps() * round)
+            return solve_survivors(labels);
+        if (round < kRoundsAlone) continue;
+        const Cost gap = bounds_.best_energy() - bounds_.bound();
+        if (improved && (bounds_.bound() - before) * kMostRounds < gap) return false;  // it stalls
+        before = bounds_.bound();
+        if (!improved) improve_best(problem, options);
+        improved = true;
+    }
+    return false;
+}
+
+// Expansion from the best labelling that the bounds came across.
+void GridCutter::improve_best(const GridProblem& problem, const Options& options) {
+    choose_candidates();
+    const bool quick = grid_.sites() <= QuickExpansion::kMostSites;
+    if (quick) quick_.assign(problem);
+    second_.assign(bounds_.best(), bounds_.best() + grid_.sites());
+    expand_from(options, quick, second_.data());
+    bounds_.offer(second_.data());
+}
+
 bool GridCutter::exact(const GridProblem& problem, const Options& options, Label* labels) {
-    if (OrderedCut::applies(problem)) {
+    const bool ordered = OrderedCut::applies(problem);
+    if (ordered && problem.labels <= kFewLevels) {
         ordered_.solve(problem, grid_, labels);
         return true;
     }
@@ -116,23 +175,26 @@ bool GridCutter::exact(const GridProblem& problem, const Options& options, Label
     survivors_.strike_quick(grid_);
     const bool insist = options.method == Method::exact;
     const double most_steps = insist ? kExactSteps : kAutoSteps;
-    FrontierPlan plan = plan_frontier(grid_, survivors_);
-    if (plan.steps > 2e4 && (insist || options.thorough)) {  // elimination costs time too
+    FrontierPlan plan = survivor_cut_.plan(grid_, survivors_);
+    if (plan.steps > kQuickSteps && (insist || options.thorough)) {
+        if (exact_by_bounds(problem, options, labels)) return true;
+        if (ordered) {
+            ordered_.solve(problem, grid_, labels);
+            return true;
+        }
         survivors_.strike_thoroughly(grid_, 3);
-        plan = plan_frontier(grid_, survivors_);
+        plan = survivor_cut_.plan(grid_, survivors_);
         if (insist && plan.steps > 1e6) {
             survivors_.strike_thoroughly(grid_);
-            plan = plan_frontier(grid_, survivors_);
+            plan = survivor_cut_.plan(grid_, survivors_);
         }
     }
-    if (plan.bytes <= kExactBytes && plan.steps <= most_steps) {
-        frontier_.solve(grid_, survivors_, plan, labels);
-        return true;
-    }
+    if (plan.bytes <= kExactBytes && plan.steps <= most_steps) return solve_survivors(labels);
     if (!insist) return false;
     throw InvalidArgument(
         "method: 'exact' needs binary submodular energies or a label distance convex in |i - j| "
-        "with weights >= 0 (any size), or a narrow grid: this one (" +
+        "with weights >= 0 (any size), a narrow grid, or costs that leave few choices open: what "
+        "is open of this one (" +
         std::to_string(problem.height) + " x " + std::to_string(problem.width) + ", " +
         std::to_string(problem.labels) + " labels) would take " +
         text("%.3g MiB of memory (limit %.3g)", plan.bytes / 1048576, kExactBytes / 1048576) +
@@ -151,6 +213,7 @@ bool GridCutter::solve(const GridProblem& problem, const Options& options, bool 
         return true;
     }
     grid_.assign(problem);
+    bounded_ = false;
     switch (options.method) {
         case Method::swap:
             return swap(problem, options, has_init, labels);
@@ -162,9 +225,12 @@ bool GridCutter::solve(const GridProblem& problem, const Options& options, bool 
             break;
     }
     if (exact(problem, options, labels)) return true;
-    const bool proven = expand(problem, options, has_init, labels);
+    bool proven = expand(problem, options, has_init, labels);
     if (proven || !options.thorough) return proven;
-    return moves_.swap(grid_, options.max_sweeps, labels);
+    proven = moves_.swap(grid_, options.max_sweeps, labels);
+    if (!proven && bounded_ && bounds_.best_energy() < grid_.energy(labels))
+        std::copy(bounds_.best(), bounds_.best() + grid_.sites(), labels);
+    return proven;
 }
 
 }  // namespace comix::gridcut

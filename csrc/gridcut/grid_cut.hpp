@@ -9,8 +9,8 @@
 //              one
 //   exact      the proven optimum, or InvalidArgument saying why not: steepest descent when all
 //              costs are convex (ordered_descent.hpp), a minimum cut when the labels are ordered
-//              (ordered.hpp), else the frontier programme (frontier.hpp) when it fits
-//              kExactBytes of memory
+//              (ordered.hpp), else the frontier programme (survivor_cut.hpp) when what bounds
+//              (tree_bounds.hpp) and elimination leave fits kExactBytes of memory
 //   automatic  exact where it is affordable (descent, minimum cut, or at most kAutoSteps steps of
 //              the frontier programme), else expansion followed by swap
 #pragma once
@@ -19,12 +19,13 @@
 #include <vector>
 
 #include "gridcut/elimination.hpp"
-#include "gridcut/frontier.hpp"
 #include "gridcut/moves.hpp"
 #include "gridcut/ordered.hpp"
 #include "gridcut/ordered_descent.hpp"
 #include "gridcut/problem.hpp"
 #include "gridcut/quick_expansion.hpp"
+#include "gridcut/survivor_cut.hpp"
+#include "gridcut/tree_bounds.hpp"
 
 namespace comix::gridcut {
 
@@ -62,6 +63,9 @@ class GridCutter {
     void expand_from(const Options& options, bool quick, Label* labels);
     void choose_candidates();
     bool exact(const GridProblem& problem, const Options& options, Label* labels);
+    bool exact_by_bounds(const GridProblem& problem, const Options& options, Label* labels);
+    void improve_best(const GridProblem& problem, const Options& options);
+    bool solve_survivors(Label* labels);
     void start_at_unary_minimum(Label* labels) const;
     void start_at_zero(Label* labels) const;
     // Makes a second attempt and keeps its labels if they are strictly better.
@@ -70,11 +74,13 @@ class GridCutter {
 
     FixedGrid grid_;
     Survivors survivors_;
+    TreeBounds bounds_;
+    bool bounded_ = false;  // bounds_ knows a labelling
     Moves moves_;
     QuickExpansion quick_;
     OrderedCut ordered_;
     OrderedDescent descent_;
-    FrontierCut frontier_;
+    SurvivorCut survivor_cut_;
     std::vector<Label> candidates_, second_, start_;
 };
 

@@ -4,7 +4,8 @@ The energy of the labels l is ::
 
     E(l) = sum_p unary[p, l_p] + sum_edges weight[pq] * pairwise[l_p, l_q]
 
-Boykov, Veksler & Zabih, PAMI 2001 (expansion, swap); Ishikawa, PAMI 2003 (exact, ordered labels).
+Boykov, Veksler & Zabih, PAMI 2001 (expansion, swap); Ishikawa, PAMI 2003 (exact, ordered labels);
+Kolmogorov, PAMI 2006 (bounds).
 """
 
 from __future__ import annotations
@@ -186,8 +187,9 @@ def grid_cut(
         ValueError: wrong shapes, NaN or infinite costs, labels out of range, unknown method, or
             ``method="exact"`` on an energy that neither a minimum cut nor dynamic programming within
             256 MiB and 2e11 steps solves: binary submodular energies and label distances convex in
-            ``|i - j|`` with weights >= 0 are exact on any grid, everything else on narrow grids. (On CUDA the
-            answer is expansion's and ``optimal`` False: docs/cuda.md.)
+            ``|i - j|`` with weights >= 0 are exact on any grid, everything else on narrow grids, and on wide
+            ones where lower bounds leave few labels open. (On CUDA the answer is expansion's and ``optimal``
+            False: docs/cuda.md.)
         comix.BackendUnavailable: tensors on a device this build has no solvers for.
 
     Example:

@@ -9,14 +9,8 @@ from __future__ import annotations
 import torch
 
 from comix import _checks as checks
+from comix import _mix_kernel as kernels
 from comix import _native as native
-from comix._mix_kernel import (
-    entries_from_labels,
-    entries_from_mask,
-    largest_source,
-    ratio_kernel,
-    targets_kernel,
-)
 from comix._mix_op import check_fit, fits, is_compiling, mix_images
 from comix._on_cuda import mixing as on_cuda
 from comix._targets import check_index, checked_targets
@@ -71,7 +65,7 @@ class MixPlan:
         self.source, self.block, self.weight = source, block, weight
         largest = -1
         if source.device.type == "cpu":
-            largest = largest_source((source, block, weight), _WEIGHT_TOLERANCE)
+            largest = kernels.largest_source((source, block, weight), _WEIGHT_TOLERANCE)
         if largest < 0:  # what one native pass did not clear is looked at again, to say what is wrong
             self._check_values()
         self._needed = (source, _version(source), largest + 1) if largest >= 0 else None
@@ -141,7 +135,7 @@ class MixPlan:
             checks.fail("mask", "shape [B, gh, gw], none of them 0", checks.shape_of(mask))
         batch, height, width = mask.shape
         partner = check_index(index, batch, mask.device)
-        built = entries_from_mask(mask, partner, plan_own, plan_partner)
+        built = kernels.entries_from_mask(mask, partner, plan_own, plan_partner)
         if built is not None:
             return cls._of_checked(*built)._of_pairs()
         own = torch.arange(batch, device=mask.device)
@@ -191,7 +185,7 @@ class MixPlan:
         if labels.ndim == 5:
             count = labels.shape[1] if n_inputs is None else n_inputs
             per_partition = checks.check_count(count, "n_inputs", 1)
-        built = entries_from_labels(labels, per_partition)
+        built = kernels.entries_from_labels(labels, per_partition)
         if built is not None:
             return cls._of_checked(*built)
         if labels.ndim == 5:
@@ -219,7 +213,7 @@ class MixPlan:
         checks.check_count(n_inputs, "n_inputs", 1)
         self._check_inputs(n_inputs, "n_inputs")
         if self.source.device.type == "cpu":
-            return ratio_kernel(self.source, self.weight, n_inputs)
+            return kernels.ratio_kernel(self.source, self.weight, n_inputs)
         return on_cuda.ratio(self.source, self.weight, n_inputs)
 
     def mix(self, images: torch.Tensor) -> torch.Tensor:
@@ -269,7 +263,7 @@ class MixPlan:
         self._check_inputs(targets.shape[0], "targets")
         if targets.device.type != "cpu":
             return on_cuda.mix_targets(self.source, self.weight, targets)
-        return targets_kernel(self.source, self.weight, targets, num_classes)
+        return kernels.targets_kernel(self.source, self.weight, targets, num_classes)
 
     def to(self, device: torch.device | str) -> MixPlan:
         """The same plan on another device.
