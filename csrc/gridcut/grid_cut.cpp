@@ -134,9 +134,10 @@ bool GridCutter::exact_by_bounds(const GridProblem& problem, const Options& opti
     bool improved = false;
     Cost before = 0;  // what the bound was
     for (int round = 1, next = 2; round <= rounds; ++round) {
-        bounds_.round();
+        const bool strike = round == next || round == rounds;
+        bounds_.round(strike);
+        if (!strike) continue;
         bounded_ = true;
-        if (round < next && round < rounds) continue;
         next = round + 1 + round / 2;
         if (!bounds_.strike(survivors_)) {
             std::copy(bounds_.best(), bounds_.best() + grid_.sites(), labels);

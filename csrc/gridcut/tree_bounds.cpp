@@ -44,6 +44,13 @@ void least_sums(const double* costs, const double* distance, double weight, int 
         least_sums<1, weighted>(costs, distance + b, weight, labels, stride, least_of + b);
 }
 
+// The lowest of `count` numbers, whole vectors of them.
+double lowest_of(const double* numbers, int count) {
+    auto lowest = load(numbers);
+    for (int k = kLanes; k < count; k += kLanes) lowest = least(load(numbers + k), lowest);
+    return std::min(lowest[0], lowest[1]);
+}
+
 // Whether pair costs, off the diagonal all the same, are lower on it.
 bool has_two_costs(const double* distance, int labels, int stride) {
     if (labels < 2) return true;
@@ -109,7 +116,7 @@ void TreeBounds::least_over(const Edge& edge, bool to_second, const double* cost
     if (two_costs_ && edge.weight >= 0) {
         const auto cost = [&](double d) { return uniform ? d : std::rint(edge.weight * d); };
         const double same = cost(distance_[0]), other = cost(distance_[labels_ > 1 ? 1 : 0]);
-        const double elsewhere = *std::min_element(costs, costs + labels_) + other;
+        const double elsewhere = lowest_of(costs, stride_) + other;
         for (int b = 0; b < stride_; ++b) least_of[b] = std::min(costs[b] + same, elsewhere);
         return;
     }
@@ -155,14 +162,14 @@ void TreeBounds::send(int site, bool ascending) {
     const int w = grid_->width(), r = site / w, c = site % w;
     const bool has_left = c > 0, has_right = c + 1 < w, has_above = r > 0,
                has_below = r + 1 < grid_->height();
-    const int most = std::max(has_left + has_above, has_right + has_below);
+    const double share = 1.0 / std::max({1, has_left + has_above, has_right + has_below});
     const auto to = [&](const Edge& edge, From back, From here) {
         const int other = ascending ? edge.second : edge.first;
         const double* came = message(back, site);
-        for (int k = 0; k < stride_; ++k) scratch_[at(k)] = sum_[at(k)] / most - came[k];
+        for (int k = 0; k < stride_; ++k) scratch_[at(k)] = share * sum_[at(k)] - came[k];
         double* sent = message(here, other);
         least_over(edge, ascending, scratch_.data(), sent);
-        const double lowest = *std::min_element(sent, sent + labels_);
+        const double lowest = lowest_of(sent, stride_);
         for (int k = 0; k < stride_; ++k) sent[k] -= lowest;
     };
     if (ascending) {
@@ -174,15 +181,15 @@ void TreeBounds::send(int site, bool ascending) {
     }
 }
 
-void TreeBounds::pass(bool ascending) {
+void TreeBounds::pass(bool ascending, bool label) {
     const int sites = grid_->sites();
     for (int k = 0; k < sites; ++k) {
         const int site = ascending ? k : sites - 1 - k;
         add_messages(site);
-        now_[at(site)] = choose(site, ascending);
+        if (label) now_[at(site)] = choose(site, ascending);
         send(site, ascending);
     }
-    offer(now_.data());
+    if (label) offer(now_.data());
 }
 
 void TreeBounds::offer(const Label* labels) {
@@ -193,9 +200,9 @@ void TreeBounds::offer(const Label* labels) {
     has_best_ = true;
 }
 
-void TreeBounds::round() {
-    pass(true);
-    pass(false);
+void TreeBounds::round(bool label) {
+    pass(true, label);
+    pass(false, label);
 }
 
 // Every site's costs, messages included, half to its row and half to its column.

@@ -31,8 +31,10 @@ class TreeBounds {
     // Sums that a round takes.
     double steps() const;
 
-    // Messages from the first site to the last and back.
-    void round();
+    // Messages from the first site to the last and back; with `label`, both ways every site also
+    // takes the label that is best for the messages and the sites before it. Before a strike, so
+    // that there is a best().
+    void round(bool label);
 
     // Strikes off what no labelling better than best() can have. False when nothing is left at some
     // site: best() is an optimum.
@@ -63,7 +65,7 @@ class TreeBounds {
     void add_messages(int site);
     Label choose(int site, bool ascending);
     void send(int site, bool ascending);
-    void pass(bool ascending);
+    void pass(bool ascending, bool label);
     void least_over(const Edge& edge, bool to_second, const double* costs, double* least) const;
     void split();
     bool bound_chain(int first, int step, int count, const std::vector<double>& costs);

@@ -123,7 +123,7 @@ TEST_CASE("bounds are below every energy, and strike off no labelling that beats
                 survivors.reset(grid);
                 bool left_over = true;
                 for (int k = 0; k < 12 && left_over; ++k) {
-                    bounds.round();
+                    bounds.round(true);
                     left_over = bounds.strike(survivors);
                     CHECK(bounds.bound() <= optimum);
                     CHECK(bounds.best_energy() == grid.energy(bounds.best()));
