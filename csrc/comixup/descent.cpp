@@ -172,7 +172,6 @@ bool Descent::pass(std::int64_t* labels) {
 }
 
 void Descent::run(const Partition& partition, const Settings& settings, std::int64_t* labels) {
-    if (settings.threshold == Threshold::hard_official) return;
     partition_ = partition;
     threshold_ = settings.threshold;
     const int blocks = partition.blocks();

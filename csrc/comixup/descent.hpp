@@ -4,8 +4,8 @@
 // The loop of sweeps linearises the diversity term, and most of its results still overuse a few
 // inputs. Each block that shows an overused input is offered every other input; the best exact
 // change of the objective is made if it is an improvement, until none is.
-// Guarantee: the objective never rises. (Not for Threshold::hard_official, whose penalty is not a
-//   sum over inputs: labels are left alone.)
+// Guarantee: the objective never rises. For Threshold::hard_official, whose penalty is not a sum
+//   over inputs, that of Threshold::hard does not: the caller has to look.
 // Cost: passes * blocks of overused inputs * (inputs + candidates that pass a lower bound *
 //   outputs).
 #pragma once

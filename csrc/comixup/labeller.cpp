@@ -183,8 +183,12 @@ void Labeller::solve(const Partition& partition, const Settings& settings, const
         previous = plain;
     }
     if (settings.select == Select::best) {
-        labels_.swap(best_labels_);
+        labels_ = best_labels_;
         descent_.run(partition, settings, labels_.data());
+        // There the descent follows the objective as it is meant, not as it is coded.
+        if (settings.threshold == Threshold::hard_official &&
+            !(objective(partition, settings, labels_.data()) < best))
+            labels_.swap(best_labels_);
     }
     std::copy(labels_.begin(), labels_.end(), labels);
 }

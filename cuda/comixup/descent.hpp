@@ -3,7 +3,7 @@
 //
 // The CPU's order is kept: as many blocks as the team has threads are looked at together, the first
 // of them that has an improving change gets it, and the walk goes on behind it.
-// Guarantee: the objective never rises. (hard_official: labels are left alone.)
+// Guarantee: the objective never rises; with hard_official that of hard, so the caller has to look.
 // Cost: per step, a thread adds up what the other outputs pay and looks at every input.
 #pragma once
 
@@ -146,7 +146,6 @@ COMIX_HD void make_change(Team& team, const SolverProblem& problem, const StateS
 // Improves state.labels; state.halves, total and present follow only in part.
 template <class Team>
 COMIX_HD void descend(Team& team, const SolverProblem& problem, const StateSpace& state) {
-    if (problem.threshold == Threshold::hard_official) return;
     const int n = problem.sizes.inputs;
     const std::int64_t pairs = std::int64_t{problem.sizes.outputs} * n;
     const std::int64_t cells = std::int64_t{problem.sizes.outputs} * problem.sizes.blocks();

@@ -217,12 +217,20 @@ COMIX_HD void solve_labels_by(Team& team, const Cut& solve_cut, const SolverProb
         if (change < detail::kConverged * (plain < 0 ? -plain : plain)) break;
         previous = plain;
     }
-    if (problem.select_best && problem.sweeps > 0) {
-        detail::copy_labels(team, problem, state.best, state.labels);
-        descend(team, problem, state);
-        detail::count_all(team, problem, state);
+    detail::Objectives sums{};
+    // Twice only where a descent on the intended objective did not help the official one.
+    for (bool descends = true, again = problem.select_best && problem.sweeps > 0;;) {
+        if (again) {
+            detail::copy_labels(team, problem, state.best, state.labels);
+            if (descends) descend(team, problem, state);
+            detail::count_all(team, problem, state);
+        }
+        sums = detail::add_up(team, problem, state, partial);
+        again = again && descends && problem.threshold == Threshold::hard_official &&
+                !(detail::thresholded_objective(problem, sums) < best);
+        if (!again) break;
+        descends = false;
     }
-    const auto sums = detail::add_up(team, problem, state, partial);
     team.phase([&](int thread) {
         const std::int64_t cells = std::int64_t{sizes.outputs} * sizes.blocks();
         for (std::int64_t k = thread; k < cells; k += team.size()) {

@@ -133,7 +133,7 @@ def comixup_labels(
         resolve_duplicates: before the last sweep, outputs made of the same two or more inputs are told
             to avoid one each. Default True.
         select: ``"best"`` (default) takes the labelling with the lowest thresholded objective seen at the end
-            of any sweep and improves it by descent on single blocks (no descent for ``"hard_official"``);
+            of any sweep and improves it by descent on single blocks;
             ``"last"`` returns the one after the final sweep, as the official code does.
         method: of the inner cuts, as in :func:`comix.grid_cut` (one attempt each). Default ``"auto"``, which
             here means ``"expansion"``: the loop around the cuts linearises, so proven ones bring nothing.

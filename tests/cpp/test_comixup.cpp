@@ -437,21 +437,6 @@ TEST_CASE("descent: never up, and no single block can improve at its end") {
     CHECK(stopped > 400);
 }
 
-TEST_CASE("descent leaves hard_official alone") {
-    std::mt19937 random(55);
-    for (const auto& [inputs, outputs, height, width] : kSizes) {
-        const Case c = random_case(random, inputs, outputs, height, width, true);
-        Settings settings;
-        settings.gamma = 5;
-        settings.tau = 0;
-        settings.threshold = Threshold::hard_official;
-        const Labels before = random_labels(random, c, true);
-        Labels labels = before;
-        Descent().run(c.view(), settings, labels.data());
-        CHECK(labels == before);
-    }
-}
-
 TEST_CASE("without diversity the first sweep is the optimum") {
     std::mt19937 random(56);
     for (int round = 0; round < 20; ++round) {
