@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "base/index.hpp"
@@ -305,6 +306,16 @@ TEST_CASE("opposite checkerboards at gamma 1: the weight is zero and not a round
         const Energy e = compute<double>(c, 1);
         for (const double w : e.weight_v) CHECK(w == 0.0);
         for (const double w : e.weight_h) CHECK(w == 0.0);
+        // 49 * (1 / 49) is just below 1, and more than 1 two numbers further: the weights before
+        // rounding lie on both sides of zero.
+        c.deviation = {49, 49, 49};
+        for (const double value : {1 / 49.0, 1 / 49.0 + 0x1p-57}) {
+            REQUIRE(49 * value != 1);
+            for (auto& pixel : c.images) pixel = pixel == 0 ? 0 : value;
+            const Energy rounded = compute<double>(c, 1);
+            for (const double w : rounded.weight_v) CHECK(w == 0.0);
+            for (const double w : rounded.weight_h) CHECK(w == 0.0);
+        }
     }
 }
 
@@ -335,13 +346,30 @@ TEST_CASE("edge weights just below zero become zero, others stay") {
         if (w < 0) negative.push_back(w);
     REQUIRE(negative.size() >= 2);
     std::sort(negative.begin(), negative.end());
-    c.rounding = -(negative[0] + negative[1]) / 2;  // below the largest magnitude only
-    const Energy rounded = compute<double>(c, 1);
-    CHECK(rounded.unary == plain.unary);
-    for (std::size_t k = 0; k < plain.weight_v.size(); ++k) {
-        const double w = plain.weight_v[k];
-        CHECK(rounded.weight_v[k] == (w < 0 && w > -c.rounding ? 0.0 : w));
+    // Below the largest magnitude only, and exactly at the next one.
+    for (const double rounding : {-(negative[0] + negative[1]) / 2, -negative[1]}) {
+        c.rounding = rounding;
+        const Energy rounded = compute<double>(c, 1);
+        CHECK(rounded.unary == plain.unary);
+        for (std::size_t k = 0; k < plain.weight_v.size(); ++k) {
+            const double w = plain.weight_v[k];
+            CHECK(rounded.weight_v[k] == (w < 0 && w > -c.rounding ? 0.0 : w));
+        }
     }
+}
+
+TEST_CASE("one prior for all samples counts as each sample's own") {
+    std::mt19937 random(80);
+    Case c;
+    c.labels = 3;
+    fill(c, random);
+    Terms shared = c.terms();
+    shared.each_prior = false;  // the first sample's row
+    std::vector<double> unary(at(c.batch * c.blocks() * c.labels)), v(at(c.batch * 6)), h(v);
+    CHECK(energy(shared, c.images.data(), unary.data(), v.data(), h.data(), 2));
+    for (std::int64_t b = 1; b < c.batch; ++b)
+        std::copy_n(c.prior.begin(), c.labels, c.prior.begin() + b * c.labels);
+    CHECK(Energy{unary, v, h} == compute<double>(c, 1));
 }
 
 TEST_CASE("pixels that are no number are reported, wherever they are") {
@@ -395,7 +423,29 @@ TEST_CASE("block saliency: the mean of every block, each map sums to 1") {
                           doctest::Approx(sum[p] / count[p] / total).epsilon(1e-6));
             }
         }
-        maps.back() = -1e-30F;
-        CHECK(!pool(maps.data(), batch, height, width, gh, gw, pooled.data(), 2));
+        for (const std::size_t where : {std::size_t{0}, maps.size() - 1}) {
+            const float good = std::exchange(maps[where], -1e-30F);
+            CHECK(!pool(maps.data(), batch, height, width, gh, gw, pooled.data(), 2));
+            maps[where] = good;
+        }
     }
+}
+
+TEST_CASE_TEMPLATE("block saliency at the ends of a float's range", T, float, double) {
+    using Limits = std::numeric_limits<T>;
+    // Four blocks of 2 x 2; the first block's mean is three times the others'.
+    const auto shares = [](T value) {
+        std::vector<T> map(16, value / 4 * 3), blocks(4);
+        for (const std::size_t k : {2, 3, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}) map[k] = value / 4;
+        CHECK(pool(map.data(), 1, 4, 4, 2, 2, blocks.data(), 1));
+        return blocks;
+    };
+    const std::vector<T> expected{T(0.5), T(1) / 6, T(1) / 6, T(1) / 6}, uniform(4, T(0.25));
+    for (const T value : {T{1}, Limits::max(), Limits::min() * 4, Limits::denorm_min() * 4})
+        for (std::size_t k = 0; k < 4; ++k)
+            CHECK(static_cast<double>(shares(value)[k]) ==
+                  doctest::Approx(static_cast<double>(expected[k])).epsilon(1e-6));
+    CHECK(shares(0) == uniform);
+    CHECK(shares(Limits::infinity()) == uniform);
+    CHECK(shares(Limits::quiet_NaN()) == uniform);
 }
