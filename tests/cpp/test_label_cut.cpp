@@ -6,6 +6,7 @@
 #include "base/index.hpp"
 #include "comixup/label_cut.hpp"
 #include "doctest.h"
+#include "gridcut/grid_cut.hpp"
 
 using comix::at;
 using namespace comix::comixup;
@@ -82,4 +83,65 @@ TEST_CASE("a cut that is asked the same again leaves its labels alone") {
     labels.assign(labels.size(), 7);
     CHECK_FALSE(cut.solve(rho.data(), {}, asked, labels.data()));
     CHECK(labels == Labels(at(2 * kBlocks), 7));
+}
+
+TEST_CASE("single precision decides nothing: costs that differ in the tenth digit") {
+    std::mt19937 random(22);
+    std::uniform_real_distribution<double> uniform(0, 1);
+    for (const double size : {1.0, 1e-3}) {  // of the costs; with rho all near 1.7
+        for (int round = 0; round < 20; ++round) {
+            Inputs inputs(random);
+            std::vector<double> rho;
+            for (int i = 0; i < kInputs; ++i) {
+                const double base = size * uniform(random);
+                rho.push_back(1.7 - base);
+                for (int p = 0; p < kBlocks; ++p)
+                    inputs.cost[at(i * kBlocks + p)] = base + 1e-9 * uniform(random);
+            }
+            LabelCut cut;
+            cut.begin(inputs.view(), 0.0, Method::automatic);
+            Asked asked;
+            Labels labels(at(2 * kBlocks), -1), expected;
+            REQUIRE(cut.solve(rho.data(), {}, asked, labels.data()));
+            for (int p = 0; p < kBlocks; ++p) {
+                int best = 0;
+                const auto cost = [&](int i) {
+                    return inputs.cost[at(i * kBlocks + p)] + rho[at(i)];
+                };
+                for (int i = 1; i < kInputs; ++i)
+                    if (cost(i) < cost(best)) best = i;
+                expected.insert(expected.end(), {best, best});
+            }
+            CHECK(labels == expected);
+        }
+    }
+}
+
+TEST_CASE("swap sees all labels in their order, those that cannot win too") {
+    std::mt19937 random(23);
+    std::uniform_real_distribution<double> uniform(0, 1);
+    for (int round = 0; round < 40; ++round) {
+        const Inputs inputs(random);
+        std::vector<double> rho, unary, distance;
+        for (int i = 0; i < kInputs; ++i) rho.push_back(0.1 * uniform(random));
+        for (int p = 0; p < kBlocks; ++p)
+            for (int i = 0; i < kInputs; ++i)
+                unary.push_back(inputs.cost[at(i * kBlocks + p)] + rho[at(i)]);
+        for (int i = 0; i < kInputs; ++i)
+            for (int j = 0; j < kInputs; ++j) distance.push_back(i != j);
+        comix::gridcut::GridProblem problem;
+        problem.height = problem.width = kSide;
+        problem.labels = kInputs;
+        problem.unary = unary.data();
+        problem.pairwise = distance.data();
+        problem.weight_v.uniform = problem.weight_h.uniform = kBeta;
+        comix::gridcut::Options options;
+        options.method = Method::swap;
+        options.thorough = false;
+        std::vector<comix::gridcut::Label> plain(at(kBlocks));
+        comix::gridcut::GridCutter().solve(problem, options, false, plain.data());
+        Labels expected;
+        for (const auto label : plain) expected.insert(expected.end(), {label, label});
+        CHECK(fresh(inputs, Method::swap, rho, {}) == expected);
+    }
 }
