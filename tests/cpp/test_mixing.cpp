@@ -3,9 +3,11 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <random>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "base/half.hpp"
@@ -244,6 +246,39 @@ TEST_CASE_TEMPLATE("blocks of every width", T, float, double, Float16, BFloat16,
     check_mix<T>(dtype_of<T>(), 32, sizes);
 }
 
+TEST_CASE("neighbours that show neighbours, where one is a pixel short or weighs otherwise") {
+    std::mt19937 random(38);
+    std::vector<Size> sizes(std::begin(kSizes), std::end(kSizes));
+    sizes.push_back({2, 5, 11, 2, 4});  // the last of equal blocks is short
+    for (const auto& size : sizes) {
+        const std::int64_t height = size.grid_height, width = size.grid_width;
+        for (const bool channels_last : {false, true}) {
+            const Layout layout = layout_of(size, channels_last, 0);
+            const auto images = random_images<float>(random, 3 * layout.image);
+            // Whole blocks, equal blends, and blends of which one weight of two changes.
+            const std::pair<float, float> weights[][2] = {{{1.0F, 0.0F}, {1.0F, 0.0F}},
+                                                          {{0.5F, 0.5F}, {0.5F, 0.5F}},
+                                                          {{0.5F, 0.5F}, {0.5F, 0.25F}},
+                                                          {{0.5F, 0.5F}, {0.25F, 0.5F}}};
+            for (const auto& pair : weights) {
+                Maps maps{1, height, width, {}, {}, {}};
+                for (std::int64_t b = 0; b < height * width; ++b) {
+                    const std::int64_t right = (b + 1) % width ? b + 1 : b;
+                    maps.source.insert(maps.source.end(), {2, 1});
+                    maps.block.insert(maps.block.end(), {right, right});
+                    const auto [first, second] = pair[b % 2];
+                    maps.weight.insert(maps.weight.end(), {first, second});
+                }
+                const auto expected =
+                    naive_mix(maps, size, layout, images, std::vector<float>(at(layout.image)));
+                std::vector<float> out(expected.size());
+                mix(maps.view(), Dtype::float32, layout, images.data(), out.data(), 1);
+                CHECK(same_bytes(out, expected));
+            }
+        }
+    }
+}
+
 TEST_CASE("whole blocks are copied bit for bit, NaN and infinities too") {
     const Size size{1, 4, 4, 2, 2};
     const Layout layout = layout_of(size, false, 0);
@@ -448,4 +483,18 @@ TEST_CASE("largest_source is negative for every kind of bad plan") {
             CHECK(judge(maps) == -1);
         }
     }
+    // Just outside 0..1, though the two sum to almost 1.
+    Maps one{1, 1, 1, {0, 1}, {0, 0}, {1.0F, 0.0F}};
+    CHECK(judge(one) == 1);
+    for (const int k : {0, 1}) {
+        one.weight[at(k)] = -5e-5F;
+        one.weight[at(1 - k)] = 1;
+        CHECK(judge(one) == -1);
+        one.weight[at(k)] = 0;
+        one.weight[at(1 - k)] = 1 + 5e-5F;
+        CHECK(judge(one) == -1);
+    }
+    // And inside, with a sum within the tolerance or beyond it.
+    CHECK(judge({1, 1, 1, {0, 1}, {0, 0}, {0.5F, 0.50009F}}) == 1);
+    CHECK(judge({1, 1, 1, {0, 1}, {0, 0}, {0.5F, 0.50011F}}) == -1);
 }
