@@ -12,7 +12,8 @@ namespace comix::transport {
 
 namespace {
 
-constexpr int kFixedBits = 44;     // of the largest cost; sums of 2^16 of them stay inside int64
+constexpr int kFixedBits = 44;  // of the largest cost; sums of 2^16 of them stay inside int64
+static_assert(kMostBlocks <= std::int64_t{1} << (60 - kFixedBits));
 constexpr int kUsualExponent = 2;  // eps * C + saliency below 4
 
 double normaliser(const Problem& problem) {

@@ -220,6 +220,37 @@ TEST_CASE("blocks stay at home when moving gains nothing") {
         CHECK(solve(planner, random_move(random, height, width, 1e4, Draw::uniform),
                     Method::exact) == home);
     }
+    // An exchange that costs what it gains is none.
+    CHECK(solve(planner, {1, 2, 0.5, {1, 0}, {0, 1}}, Method::exact) == identity(2));
+    CHECK(solve(planner, {1, 2, 0.49, {1, 0}, {0, 1}}, Method::exact) == Plan{1, 0});
+}
+
+TEST_CASE("the unit that costs are given in decides nothing") {
+    std::mt19937 random(29);
+    Planner planner;
+    for (int round = 0; round < 40; ++round) {
+        const auto draw = round % 2 ? Draw::uniform : Draw::dyadic;
+        const Move move = random_move(random, 5, 4, round % 4 < 2 ? 0.25 : 1.0, draw);
+        const Plan plan = solve(planner, move, Method::exact);
+        for (const double unit : {0x1p-38, 0x1p-200, 0x1p200}) {
+            Move scaled = move;
+            scaled.eps *= unit;
+            for (auto& saliency : scaled.saliency) saliency *= unit;
+            CHECK(solve(planner, scaled, Method::exact) == plan);
+        }
+    }
+}
+
+TEST_CASE("saliency and eps that are of no use are refused by both methods") {
+    Planner planner;
+    for (const auto method : {Method::exact, Method::greedy}) {
+        for (const double bad : {-1e-300, std::numeric_limits<double>::infinity(), std::nan("")}) {
+            CHECK_THROWS_WITH_AS(solve(planner, {1, 3, 0.8, {0, bad, 1}, {1, 1, 1}}, method),
+                                 "saliency: expected finite values >= 0", comix::InvalidArgument);
+            CHECK_THROWS_WITH_AS(solve(planner, {1, 3, bad, {0, 0, 1}, {1, 1, 1}}, method),
+                                 "eps: expected a finite number >= 0", comix::InvalidArgument);
+        }
+    }
 }
 
 TEST_CASE("costs near the end of float64") {
