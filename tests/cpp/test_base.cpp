@@ -16,6 +16,7 @@
 #include "base/errors.hpp"
 #include "base/half.hpp"
 #include "base/threads.hpp"
+#include "base/values.hpp"
 #include "base/view.hpp"
 #include "doctest.h"
 
@@ -422,4 +423,45 @@ TEST_CASE("View: row-major, sub-views share the memory") {
     CHECK(memory.back() == -7);
     static_assert(std::is_same_v<decltype(View<const int, 1>{}[0]), const int&>);
     CHECK((View<int, 3>{}.size()) == 0);
+}
+
+TEST_CASE_TEMPLATE("verdicts on values see each of them, and both ends count", T, float, double) {
+    using Limits = std::numeric_limits<T>;
+    for (std::size_t count = 0; count <= 20; ++count) {
+        std::vector<T> values(count);
+        for (std::size_t k = 0; k < count; ++k) values[k] = k % 2 ? T{1} : T{-2};
+        const auto size = static_cast<std::int64_t>(count);
+        const auto within = [&] { return all_within(values.data(), size, T{-2}, T{1}); };
+        CHECK(all_finite(values.data(), size));
+        CHECK(within());
+        for (T& value : values) {
+            const T good = value;
+            for (const T bad : {Limits::infinity(), -Limits::infinity(), Limits::quiet_NaN()}) {
+                value = bad;
+                CHECK(!all_finite(values.data(), size));
+                CHECK(!within());
+            }
+            for (const T far : {Limits::max(), Limits::lowest(), T(-2.0001), T(1.0001)}) {
+                value = far;
+                CHECK(all_finite(values.data(), size));
+                CHECK(!within());
+            }
+            value = good;
+        }
+    }
+}
+
+TEST_CASE("indices in a range: both ends count, and the ends of int64 are outside") {
+    std::vector<std::int64_t> values{0, 5, 3, 0, 5};
+    const auto within = [&] { return all_within(values.data(), 5, 0, 5); };
+    CHECK(within());
+    for (auto& value : values) {
+        const std::int64_t good = value;
+        for (const std::int64_t bad : {std::int64_t{-1}, std::int64_t{6}, INT64_MIN, INT64_MAX}) {
+            value = bad;
+            CHECK(!within());
+        }
+        value = good;
+    }
+    CHECK(within());
 }

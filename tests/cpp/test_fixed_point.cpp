@@ -33,6 +33,18 @@ TEST_CASE("FixedPoint: integers and dyadic numbers are exact") {
     CHECK(FixedPoint(0.0)(0.0) == 0);
 }
 
+TEST_CASE("FixedPoint: the scale by hand, and what falls between is rounded to nearest even") {
+    CHECK(FixedPoint(0.75).shift() == 58);
+    CHECK(FixedPoint(1.0).shift() == 57);  // 2^58 itself is one too many
+    const FixedPoint eighths(7.9, 6);
+    CHECK(eighths.shift() == 3);
+    CHECK(eighths(0.3) == 2);  // 2.4
+    CHECK(eighths(0.32) == 3);
+    CHECK(eighths(-0.32) == -3);
+    CHECK(eighths(2.5 / 8) == 2);
+    CHECK(eighths(3.5 / 8) == 4);
+}
+
 TEST_CASE("FixedPoint: no sum reaches 2^58, at any magnitude") {
     std::mt19937_64 random(2);
     std::uniform_real_distribution<double> uniform(-1, 1);
