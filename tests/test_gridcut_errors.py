@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Any
 
 import comix
@@ -117,6 +118,10 @@ def test_dtypes(name: str) -> None:
             refusal(TypeError, text, **{name: other})
     text = f"{name}: expected a dense tensor, got a sparse or nested one"
     refusal(TypeError, text, **{name: torch.from_numpy(value).to_sparse()})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls its nested tensors a prototype
+        nested = torch.nested.nested_tensor([torch.from_numpy(value)])
+    refusal(TypeError, text, **{name: nested})
 
 
 @pytest.mark.parametrize("name", ["unary", "pairwise"])

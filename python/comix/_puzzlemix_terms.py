@@ -80,7 +80,7 @@ def check_channel_values(values: Any, name: str, channels: int, device: torch.de
     if plain and all(type(value) is float and math.isfinite(value) for value in values):
         return torch.from_numpy(np.array(values))
     elsewhere = isinstance(values, torch.Tensor) and values.device.type != "cpu" and values.device != device
-    if elsewhere and device.type != "cpu":
+    if elsewhere and (device.type != "cpu" or values.is_meta):
         checks.fail(name, f"a tensor on {device}, as the images are, or on the CPU", str(values.device))
     if not isinstance(values, (Sequence, np.ndarray, torch.Tensor)) or isinstance(values, str):
         checks.fail(name, f"{channels} numbers, one per channel", repr(values), TypeError)
