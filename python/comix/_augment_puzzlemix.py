@@ -203,7 +203,7 @@ class PuzzleMix(Mixer):
     def _plan_in_steps(self, given: Arguments, finer: tuple[int, int]) -> MixPlan:
         # "auto" is exact here, except for gamma > 1 on wide grids, where exact would have to refuse.
         mask, (_, blocks, index) = mask_and_terms(given, "auto")
-        mask, blocks = native.tensor(mask), native.tensor(blocks)
+        blocks = native.tensor(blocks)
         if not self.transport:
             return MixPlan.from_mask(mask, index)
         if finer != (1, 1):

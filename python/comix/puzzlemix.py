@@ -166,8 +166,7 @@ def puzzlemix_mask(
     )
     if given.images.is_cpu and (found := _masks_in_one_call(given, method)) is not None:
         return torch.from_numpy(found)
-    mask, _ = mask_and_terms(given, method)
-    return native.tensor(mask)
+    return mask_and_terms(given, method)[0]
 
 
 def _masks_in_one_call(given: Arguments, method: str) -> np.ndarray[Any, Any] | None:
@@ -192,12 +191,12 @@ def _masks_in_one_call(given: Arguments, method: str) -> np.ndarray[Any, Any] | 
     return mask if fine else None
 
 
-def mask_and_terms(given: Arguments, method: str) -> tuple[Any, PuzzleTerms]:
-    """:func:`puzzlemix_mask`, all its settings given, and what it was made from: arrays on the CPU."""
+def mask_and_terms(given: Arguments, method: str) -> tuple[torch.Tensor, PuzzleTerms]:
+    """:func:`puzzlemix_mask`, all its settings given, and what it was made from: arrays on the CPU.
+
+    The CPU comes here for the error alone: what its one call declines is wrong.
+    """
     terms = puzzle_terms(given)
-    labels = grid_cut(*terms.energy, method=method).labels
+    labels = native.tensor(grid_cut(*terms.energy, method=method).labels)
     last = terms.energy.pairwise.shape[0] - 1
-    if isinstance(labels, np.ndarray):
-        weight = (1 - np.arange(last + 1) / last).astype(np.float32)  # of the own image, per label
-        return weight[labels], terms
     return (1 - labels / torch.full_like(labels, last, dtype=torch.float64)).to(torch.float32), terms
