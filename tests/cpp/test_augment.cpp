@@ -71,11 +71,12 @@ struct Puzzle {
         terms.grid_height = gh;
         terms.grid_width = gw;
         terms.labels = 3;
-        terms.beta = 0.02;
+        terms.beta = 0.004;
         terms.gamma = 0.5;
         images = uniform<T>(random, count * terms.pixels());
         saliency = uniform<S>(random, count * terms.height * terms.width);
         prior = uniform<double>(random, count * terms.labels);
+        for (double& cost : prior) cost *= 0.002;  // masks of several labels: saliency decides
         deviation = {1.0, 0.5};
         for (std::int64_t b = 0; b < count; ++b)
             index.push_back(static_cast<std::int64_t>(random()) % count);
@@ -163,19 +164,26 @@ void check_masks(const Puzzle<T, S>& puzzle, const Memory& plan) {
 template <class T, class S>
 void check_puzzles(unsigned seed) {
     std::mt19937 random(seed);
+    int moved[2] = {}, mixed = 0;  // own and partner's blocks away from home; masks of two labels
     for (const std::int64_t count : {1, 2, 9, 40}) {
         for (const bool transport : {true, false}) {
             for (const std::int64_t finer : {1, 3}) {
                 Puzzle<T, S> puzzle(random, count, 4, 3);
                 puzzle.batch.transport = transport;
                 puzzle.batch.finer_height = finer;
-                puzzle.batch.eps = 0.3;
+                puzzle.batch.eps = 0.01;
                 const Memory steps = puzzle.in_steps();
                 for (const int threads : {1, 2, 5}) CHECK(puzzle.at_once(threads) == steps);
                 if (!transport && finer == 1) check_masks(puzzle, steps);
+                const auto entries = static_cast<std::size_t>(2 * puzzle.moving());
+                for (std::size_t e = 0; e < steps.block.size(); ++e) {
+                    moved[e % 2] += steps.block[e] != static_cast<std::int64_t>(e % entries / 2);
+                    mixed += steps.weight[e] != steps.weight[e / entries * entries + e % 2];
+                }
             }
         }
     }
+    for (const int count : {moved[0], moved[1], mixed}) CHECK(count > 100);
 }
 
 template <class S>
@@ -284,6 +292,9 @@ TEST_CASE("PuzzleMix tells of values that are of no use") {
             spoil(puzzle);
             Memory plan(9, 12);
             CHECK_FALSE(augment::puzzlemix_plan(puzzle.batch, plan.out(), threads));
+            std::vector<float> masks(at(9 * 12));
+            CHECK_FALSE(
+                augment::puzzlemix_masks<float, float>(puzzle.batch, masks.data(), threads));
         };
         refused([&](auto& puzzle) { puzzle.images.back() = nan; });
         refused([&](auto& puzzle) { puzzle.saliency[500] = -1e-9F; });
