@@ -128,9 +128,11 @@ bool GridCutter::solve_survivors(Label* labels) {
 bool GridCutter::exact_by_bounds(const GridProblem& problem, const Options& options,
                                  Label* labels) {
     const bool insist = options.method == Method::exact;
-    bounds_.begin(grid_);
+    const double steps = TreeBounds::steps(grid_);
     const double most = insist ? kMostBoundSteps : kAutoBoundSteps;
-    const int rounds = static_cast<int>(std::min<double>(most / bounds_.steps(), kMostRounds));
+    const int rounds = static_cast<int>(std::min<double>(most / steps, kMostRounds));
+    if (rounds < 1 || TreeBounds::bytes(grid_) > kExactBytes) return false;
+    bounds_.begin(grid_);
     bool improved = false;
     Cost before = 0;  // what the bound was
     for (int round = 1, next = 2; round <= rounds; ++round) {
@@ -144,7 +146,7 @@ bool GridCutter::exact_by_bounds(const GridProblem& problem, const Options& opti
             return true;
         }
         const FrontierPlan plan = survivor_cut_.plan(grid_, survivors_);
-        if (plan.bytes <= kExactBytes && plan.steps <= bounds_.steps() * round)
+        if (plan.bytes <= kExactBytes && plan.steps <= steps * round)
             return solve_survivors(labels);
         if (round < kRoundsAlone) continue;
         const Cost gap = bounds_.best_energy() - bounds_.bound();

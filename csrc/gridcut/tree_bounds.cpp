@@ -51,17 +51,35 @@ double lowest_of(const double* numbers, int count) {
     return std::min(lowest[0], lowest[1]);
 }
 
-// Whether pair costs, off the diagonal all the same, are lower on it.
-bool has_two_costs(const double* distance, int labels, int stride) {
+// Distances are all pair costs, or what weights multiply.
+double distance_of(const FixedGrid& grid, int a, int b) {
+    const std::int64_t entry = std::int64_t{a} * grid.labels() + b;
+    return grid.uniform() ? static_cast<double>(grid.pair_table()[entry]) : grid.distances()[entry];
+}
+
+// Whether distances, off the diagonal all the same, are lower on it.
+bool has_two_costs(const FixedGrid& grid) {
+    const int labels = grid.labels();
     if (labels < 2) return true;
-    const double same = distance[0], other = distance[1];
+    const double same = distance_of(grid, 0, 0), other = distance_of(grid, 0, 1);
     for (int a = 0; a < labels; ++a)
         for (int b = 0; b < labels; ++b)
-            if (distance[std::int64_t{a} * stride + b] != (a == b ? same : other)) return false;
+            if (distance_of(grid, a, b) != (a == b ? same : other)) return false;
     return same <= other;
 }
 
 }  // namespace
+
+double TreeBounds::steps(const FixedGrid& grid) {
+    const double edges = 2.0 * grid.sites() - grid.height() - grid.width();
+    const double per_message = has_two_costs(grid) ? 4.0 : grid.labels();
+    return 2 * (edges * per_message + 2.0 * grid.sites()) * grid.labels();
+}
+
+double TreeBounds::bytes(const FixedGrid& grid) {
+    constexpr double arrays = 8;  // [sites, stride]
+    return 8.0 * (grid.labels() + 1) * (arrays * grid.sites() + 2.0 * grid.labels());
+}
 
 void TreeBounds::begin(const FixedGrid& grid) {
     grid_ = &grid;
@@ -78,26 +96,18 @@ void TreeBounds::begin(const FixedGrid& grid) {
     largest_distance_ = 0;
     for (int a = 0; a < labels_; ++a) {
         for (int b = 0; b < labels_; ++b) {
-            const std::int64_t entry = std::int64_t{a} * labels_ + b;
-            const double d = grid.uniform() ? static_cast<double>(grid.pair_table()[entry])
-                                            : grid.distances()[entry];
+            const double d = distance_of(grid, a, b);
             distance_[at(std::int64_t{a} * stride_ + b)] = d;
             transpose_[at(std::int64_t{b} * stride_ + a)] = d;
             largest_distance_ = std::max(largest_distance_, std::abs(d));
         }
     }
-    two_costs_ = has_two_costs(distance_.data(), labels_, stride_);
+    two_costs_ = has_two_costs(grid);
     for (auto& messages : messages_) messages.assign(size, 0.0);
     sum_.resize(at(stride_));
     scratch_.resize(at(stride_));
     now_.resize(at(grid.sites()));
     has_best_ = false;
-}
-
-double TreeBounds::steps() const {
-    const double edges = 2.0 * grid_->sites() - grid_->height() - grid_->width();
-    const double per_message = two_costs_ ? 4.0 : labels_;
-    return 2 * (edges * per_message + 2.0 * grid_->sites()) * labels_;
 }
 
 TreeBounds::Edge TreeBounds::across(int site) const {

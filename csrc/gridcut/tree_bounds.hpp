@@ -25,11 +25,12 @@ namespace comix::gridcut {
 
 class TreeBounds {
   public:
+    // Sums that a round takes, and memory in all.
+    static double steps(const FixedGrid& grid);
+    static double bytes(const FixedGrid& grid);
+
     // No message has been sent. The grid must stay as it is until the last call.
     void begin(const FixedGrid& grid);
-
-    // Sums that a round takes.
-    double steps() const;
 
     // Messages from the first site to the last and back; with `label`, both ways every site also
     // takes the label that is best for the messages and the sites before it. Before a strike, so

@@ -201,7 +201,7 @@ class PuzzleMix(Mixer):
         return PlanDraft(entries, given.images.shape[0] - 1, pairs=True) if fine else None
 
     def _plan_in_steps(self, given: Arguments, finer: tuple[int, int]) -> MixPlan:
-        # "auto" is exact here, except for gamma > 1 on wide grids, where exact would have to refuse.
+        # "auto" is exact here, except for gamma > 1 on wide grids, where exact might have to refuse.
         mask, (_, blocks, index) = mask_and_terms(given, "auto")
         blocks = native.tensor(blocks)
         if not self.transport:

@@ -57,7 +57,7 @@ def puzzlemix_energy(
         n_labels: number of mask values, at least 2. Default 3.
         beta: weight of label smoothness. Default 1.2.
         gamma: weight of the local image contrast, as a share of beta. Default 0.5. Above 1, edge weights
-            may become negative, which ``method="exact"`` solves on narrow grids only.
+            may become negative, which ``method="exact"`` may refuse on wide grids.
         eta: weight of the prior on lam. Default 0.2.
         neigh_size: side in pixels of the cells compared across block borders. Default 4.
         mean: channel means the images were normalised with. Default: images are in 0..1. (Only
@@ -134,7 +134,7 @@ def puzzlemix_mask(
         mean: channel means the images were normalised with. Default: images are in 0..1.
         std: channel standard deviations, likewise. Default 1.
         method: of the cut, as in :func:`comix.grid_cut`. Default ``"exact"``: the optimum
-            for any grid and n_labels as long as no edge weight is negative (gamma <= 1).
+            for any grid and n_labels as long as no edge weight is negative (gamma <= 1), and mostly else.
 
     Returns:
         float32 ``[B, gh, gw]`` with values ``1 - k / (n_labels - 1)``.
