@@ -85,8 +85,9 @@ def check_channel_values(values: Any, name: str, channels: int, device: torch.de
     if not isinstance(values, (Sequence, np.ndarray, torch.Tensor)) or isinstance(values, str):
         checks.fail(name, f"{channels} numbers, one per channel", repr(values), TypeError)
     try:
-        place = values.device if isinstance(values, torch.Tensor) else "cpu"
-        tensor = torch.as_tensor(values, dtype=torch.float64, device=place).detach()
+        if not isinstance(values, torch.Tensor):
+            values = torch.as_tensor(values, dtype=torch.float64, device="cpu")
+        tensor: torch.Tensor = values.detach().to(torch.float64)
     except (TypeError, ValueError):
         checks.fail(name, f"{channels} numbers, one per channel", repr(values), TypeError)
     if tuple(tensor.shape) != (channels,):
