@@ -71,13 +71,8 @@ bool puzzlemix_masks(MaskBatch<T, S> batch, float* masks, int threads) {
         if (!fine) usable.store(false, std::memory_order_relaxed);
     };
     const auto measure = [&] {
-        return [&, measurer = puzzlemix::Measurer<T>(terms, batch.images, borders),
-                pool = BlockSaliency<S>(terms, terms.grid_height, terms.grid_width)](
-                   std::int64_t b) mutable {
-            note(measurer.measure(b));
-            note(pool.write(batch.saliency + b * terms.height * terms.width,
-                            saliency.data() + b * blocks));
-        };
+        return [&, measurer = SampleMeasurer<T, S>(batch, borders, saliency.data())](
+                   std::int64_t b) mutable { note(measurer.measure(b)); };
     };
     parallel_for_small(terms.batch, threads, measure, puzzlemix::images_per_chunk(terms));
     if (!usable) return false;

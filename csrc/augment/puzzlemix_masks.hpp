@@ -55,6 +55,32 @@ class BlockSaliency {
     std::vector<S> pooled_;
 };
 
+// One thread's way through the samples: the borders of their images, and their block saliency.
+template <class T, class S>
+class SampleMeasurer {
+  public:
+    // saliency [B, gh, gw]
+    SampleMeasurer(const MaskBatch<T, S>& batch, const puzzlemix::BatchBorders& borders,
+                   double* saliency)
+        : batch_(batch),
+          measurer_(batch.terms, batch.images, borders),
+          blocks_(batch.terms, batch.terms.grid_height, batch.terms.grid_width),
+          saliency_(saliency) {}
+
+    // False when a value of sample b is of no use.
+    bool measure(std::int64_t b) {
+        const bool finite = measurer_.measure(b);
+        const S* map = batch_.saliency + b * batch_.terms.height * batch_.terms.width;
+        return blocks_.write(map, saliency_ + b * batch_.terms.blocks()) && finite;
+    }
+
+  private:
+    const MaskBatch<T, S>& batch_;
+    puzzlemix::Measurer<T> measurer_;
+    BlockSaliency<S> blocks_;
+    double* saliency_;
+};
+
 // One thread's way through the masks, once all images are measured.
 class PuzzleMasks {
   public:

@@ -79,13 +79,11 @@ bool puzzlemix_plan(const PuzzleBatch<T, S>& batch, const mixing::PlanOutput& pl
     };
 
     const auto measure = [&] {
-        return [&, measurer = puzzlemix::Measurer<T>(terms, batch.images, borders),
-                coarse = BlockSaliency<S>(terms, terms.grid_height, terms.grid_width),
+        return [&, measurer = SampleMeasurer<T, S>(batch, borders, saliency.data()),
                 fine = BlockSaliency<S>(terms, height, width)](std::int64_t b) mutable {
-            const S* map = batch.saliency + b * pixels;
             note(measurer.measure(b));
-            note(coarse.write(map, saliency.data() + b * terms.blocks()));
-            if (finer) note(fine.write(map, finer_saliency.data() + b * moving));
+            if (finer)
+                note(fine.write(batch.saliency + b * pixels, finer_saliency.data() + b * moving));
         };
     };
     parallel_for_small(terms.batch, threads, measure, puzzlemix::images_per_chunk(terms));
