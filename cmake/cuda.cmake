@@ -64,6 +64,7 @@ add_library(comix_kernels STATIC
   cuda/transport/plan.cu
   cuda/transport/cost.cu
   cuda/comixup/labeller.cu
+  cuda/comixup/improve.cu
   cuda/comixup/method_labeller.cu
   cuda/mixing/mixing.cu
 )

@@ -172,11 +172,19 @@ def test_scratch_memory_is_bounded() -> None:
             method=method,
         )
 
+    def candidates(partitions: int, inputs: int, height: int, width: int) -> int:
+        return partitions * (16 + 8 * inputs * height * width)  # half as much as the labels
+
     most = 1 << 27  # teams share it
-    assert scratch(1 << 30, 20, 4, 4, "swap") == 0  # all in shared memory
-    assert scratch(1, 20, 4, 4, "exact") < scratch(1 << 30, 20, 4, 4, "exact") <= most
-    assert scratch(1 << 20, 20, 4, 4, "exact") == scratch(1 << 30, 20, 4, 4, "exact")
+    many = 1 << 30
+    small, large = (20, 4, 4), (20, 16, 16)
+    assert scratch(many, *small, "swap") == candidates(many, *small)  # all else in shared memory
+    one, all_teams = (scratch(p, *small, "exact") - candidates(p, *small) for p in (1, many))
+    assert one < all_teams <= most
+    assert scratch(1 << 20, *small, "exact") - candidates(1 << 20, *small) == all_teams
     for method in METHODS:
-        assert 0 < scratch(1, 20, 16, 16, method) < scratch(1 << 30, 20, 16, 16, method) <= most
-        assert scratch(0, 20, 16, 16, method) == 0
-        assert scratch(1, 4097, 4, 4, method) == 0  # refused by the launch
+        one, all_teams = (scratch(p, *large, method) - candidates(p, *large) for p in (1, many))
+        assert 0 < one < all_teams <= most
+        assert scratch(0, *large, method) == 0
+        with pytest.raises(ValueError, match="at most 4096 inputs"):
+            scratch(1, 4097, 4, 4, method)

@@ -162,35 +162,44 @@ double Labeller::thresholded_objective() {
     return labels_cost() + gamma_ * diversity;
 }
 
-void Labeller::solve(const Partition& partition, const Settings& settings, const std::int64_t* init,
-                     std::int64_t* labels) {
+void Labeller::sweep(const Partition& partition, const Settings& settings, const std::int64_t* init,
+                     Candidates& found) {
     begin(partition, settings, init);
-    double best = std::numeric_limits<double>::infinity();
+    auto& [best, second] = found;
+    best = second = {};
+    const auto keep = [&](Labelling& candidate, double objective) {
+        candidate.labels = labels_;
+        candidate.objective = objective;
+    };
+    int best_sweep = -1;
     double previous = plain_objective();
     for (int sweep = 0; sweep < settings.sweeps; ++sweep) {
         compatibility_.multiply(total_.data(), reach_.data());  // rounding must not pile up
         for (int o = 0; o < partition.outputs; ++o) relabel(o, sweep > 0);
         if (settings.select == Select::best) {
             const double value = thresholded_objective();
-            if (sweep == 0 || value < best) {
-                best = value;
-                best_labels_ = labels_;
-            }
+            const bool better = value < best.objective;
+            if (better && best_sweep == 1) std::swap(best, second);
+            if (better) best_sweep = sweep;
+            if (better || sweep == 1) keep(better ? best : second, value);
         }
         if (settings.resolve_duplicates && sweep == settings.sweeps - 2) resolve();
         const double plain = plain_objective();
         if (std::abs(previous - plain) < kConverged * std::abs(plain)) break;
         previous = plain;
     }
-    if (settings.select == Select::best) {
-        labels_ = best_labels_;
-        descent_.run(partition, settings, labels_.data());
-        // There the descent follows the objective as it is meant, not as it is coded.
-        if (settings.threshold == Threshold::hard_official &&
-            !(objective(partition, settings, labels_.data()) < best))
-            labels_.swap(best_labels_);
-    }
-    std::copy(labels_.begin(), labels_.end(), labels);
+    if (!best.found()) keep(best, thresholded_objective());
+}
+
+void Improver::improve(const Partition& partition, const Settings& settings, Labelling& candidate) {
+    labels_ = candidate.labels;
+    double improved = candidate.objective + descent_.run(partition, settings, labels_.data());
+    // There the descent follows the objective as it is meant, not as it is coded.
+    if (settings.threshold == Threshold::hard_official)
+        improved = objective(partition, settings, labels_.data());
+    if (!(improved < candidate.objective)) return;
+    candidate.labels.swap(labels_);
+    candidate.objective = improved;
 }
 
 }  // namespace comix::comixup

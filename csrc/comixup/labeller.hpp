@@ -1,7 +1,9 @@
 // The iterative Co-Mixup solver (algorithm, guarantee and cost: comixup.hpp).
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "comixup/comixup.hpp"
@@ -11,11 +13,24 @@
 
 namespace comix::comixup {
 
+// Labels [m, gh, gw, 2] and their thresholded objective; no labels: nothing found.
+struct Labelling {
+    std::vector<std::int64_t> labels;
+    double objective = std::numeric_limits<double>::infinity();
+
+    bool found() const { return !labels.empty(); }
+};
+
+// What the sweeps from one start leave: the best sweep's result, or the last one's (Select), and
+// with Select::best the second sweep's, unless that is the best: it is further from a fixed point,
+// and descent often gets further from there.
+using Candidates = std::array<Labelling, 2>;
+
 class Labeller {
   public:
-    // init [m, gh, gw] -> labels [m, gh, gw, 2]
-    void solve(const Partition& partition, const Settings& settings, const std::int64_t* init,
-               std::int64_t* labels);
+    // init [m, gh, gw]
+    void sweep(const Partition& partition, const Settings& settings, const std::int64_t* init,
+               Candidates& found);
 
   private:
     void begin(const Partition& partition, const Settings& settings, const std::int64_t* init);
@@ -35,9 +50,9 @@ class Labeller {
 
     Partition partition_;
     Settings settings_;
-    double beta_ = 0, gamma_ = 0, tau_ = 0;           // scaled by the number of blocks
-    std::vector<std::int64_t> labels_, best_labels_;  // [m, blocks, 2]
-    std::vector<double> shares_;                      // [m, n] blocks of each input
+    double beta_ = 0, gamma_ = 0, tau_ = 0;  // scaled by the number of blocks
+    std::vector<std::int64_t> labels_;       // [m, blocks, 2]
+    std::vector<double> shares_;             // [m, n] blocks of each input
     std::vector<double> output_cost_;        // [m] unary and smoothness part of the objective
     std::vector<std::vector<int>> present_;  // [m] inputs with a share, ascending
     Compatibility compatibility_;
@@ -48,7 +63,16 @@ class Labeller {
     std::vector<Pair> soft_;                           // soft labels of the cut at hand
     std::vector<std::vector<LabelCut::Label>> asked_;  // [m] what each output's last cut chose from
     LabelCut cut_;
+};
+
+// Descent from candidates, for Select::best.
+class Improver {
+  public:
+    void improve(const Partition& partition, const Settings& settings, Labelling& candidate);
+
+  private:
     Descent descent_;
+    std::vector<std::int64_t> labels_;
 };
 
 }  // namespace comix::comixup

@@ -32,6 +32,8 @@ class HostTeam {
     }
 
     int size() const { return static_cast<int>(threads_.size()); }
+    // With no shared memory yet, as of the next kernel.
+    HostTeam another() const { return HostTeam(size(), order_); }
 
     template <class Body>
     void phase(const Body& body) {

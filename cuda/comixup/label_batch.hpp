@@ -1,11 +1,12 @@
-// What the launchers of the Co-Mixup solver share: labeller.cu, with cuts by expansion, and
-// method_labeller.cu, whose kernels need other registers and other memory.
+// What the launchers of the Co-Mixup solver share: labeller.cu, with cuts by expansion,
+// method_labeller.cu, whose kernels need other registers and other memory, and improve.cu, which
+// follows both.
 #pragma once
 
 #include <cstdint>
 
+#include "cuda/comixup/candidates.hpp"
 #include "cuda/comixup/comixup.hpp"
-#include "cuda/comixup/state.hpp"
 
 namespace comix::cuda::comixup {
 
@@ -17,13 +18,31 @@ struct LabelBatch {
     const std::int64_t* init;  // [P, R, m, gh, gw]
     std::int64_t* labels;      // [P, R, m, gh, gw, 2]
     double* objective;         // [P, R]
+    void* candidates;          // Candidates::bytes(...) bytes
     unsigned char* scratch;
+
+    std::int64_t problems() const { return partitions.count * starts; }
 };
 
-// method: not expansion. The batch's scratch: method_scratch_bytes(...) bytes.
+// Teams that share a limit of scratch, at `bytes` each; one at least, and no more than there are
+// problems.
+inline std::int64_t teams_at_once(std::int64_t bytes, std::int64_t problems) {
+    constexpr std::int64_t most = std::int64_t{1} << 27;
+    const std::int64_t fit = bytes > 0 ? most / bytes : problems;
+    return fit < 1 && problems > 0 ? 1 : fit < problems ? fit : problems;
+}
+
+// Sweeps -> candidates. method: not expansion. The batch's scratch: method_scratch_bytes(...)
+// bytes.
 void launch_method(const Stream& stream, const LabelBatch& batch, const SolverProblem& problem,
                    CutMethod method);
 std::int64_t method_scratch_bytes(const SolverSizes& sizes, std::int64_t problems,
                                   CutMethod method);
+
+// Candidates -> labels and objective, improved by descent where problem.select_best. The batch's
+// scratch: improve_scratch_bytes(...) bytes.
+void launch_improvement(const Stream& stream, const LabelBatch& batch,
+                        const SolverProblem& problem);
+std::int64_t improve_scratch_bytes(const SolverSizes& sizes, std::int64_t problems);
 
 }  // namespace comix::cuda::comixup

@@ -1,5 +1,6 @@
 #include "cuda/comixup/labeller.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include "base/errors.hpp"
@@ -30,7 +31,7 @@ __global__ void __launch_bounds__(Team::size(), 1)
             solve_labels<kShape>(team, own, matrix ? matrix + partition * n * n : nullptr,
                                  batch.init + i * cells, plan,
                                  batch.scratch + i * plan.scratch_bytes(),
-                                 batch.labels + i * cells * 2, batch.objective + i);
+                                 Candidates::at(batch.candidates, problem.sizes, i));
         });
 }
 
@@ -39,24 +40,41 @@ SolverSizes sizes_of(const Partitions& partitions) {
             partitions.compatibility != nullptr};
 }
 
-int threads_for(const SolverSizes& sizes) {
-    switch (sizes.shape()) {
-        case Shape::small:
-            return kSmallThreads;
-        case Shape::narrow:
-            return WarpTeam::size();
-        default:
-            return kWideThreads;
-    }
+void check_sizes(const Partitions& partitions, CutMethod method) {
+    const std::int64_t blocks = std::int64_t{partitions.height} * partitions.width;
+    require(partitions.inputs < kMostInputs && blocks <= kMostBlocks,
+            "cost: expected fewer than " + std::to_string(kMostInputs) + " inputs and at most " +
+                std::to_string(kMostBlocks) + " blocks on CUDA, got " +
+                std::to_string(partitions.inputs) + " inputs of " +
+                std::to_string(partitions.height) + " x " + std::to_string(partitions.width));
+    require(method == CutMethod::expansion || partitions.inputs <= kMostMethodInputs,
+            "cost: expected at most " + std::to_string(kMostMethodInputs) +
+                " inputs on CUDA for cuts by 'swap' or 'exact', got " +
+                std::to_string(partitions.inputs));
+    require(std::int64_t{partitions.outputs} * blocks < std::int64_t{1} << 28 &&
+                std::int64_t{partitions.outputs} * partitions.inputs < std::int64_t{1} << 28,
+            "init: expected fewer than 2^28 blocks, and outputs times inputs, per partition");
 }
 
 template <class Team, Shape kShape>
 void launch_labeller(const Stream& stream, const LabelBatch& batch, const SolverProblem& problem) {
-    const SpacePlan plan = SpacePlan::of(problem.sizes, Team::size(), kMostShared);
+    const SpacePlan plan = SpacePlan::of(problem.sizes, kMostShared);
     const std::size_t bytes = team_bytes(labeller_shared(Team::size(), plan));
-    const std::int64_t problems = batch.partitions.count * batch.starts;
-    launch(stream, "comixup_labels", labeller_kernel<Team, kShape>, blocks_for(problems, 1),
+    launch(stream, "comixup_labels", labeller_kernel<Team, kShape>, blocks_for(batch.problems(), 1),
            Team::size(), bytes, batch, problem, plan, bytes);
+}
+
+void launch_sweeps(const Stream& stream, const LabelBatch& batch, const SolverProblem& problem,
+                   CutMethod method) {
+    if (method != CutMethod::expansion) return launch_method(stream, batch, problem, method);
+    switch (problem.sizes.shape()) {
+        case Shape::small:
+            return launch_labeller<BlockTeam<kSmallThreads>, Shape::small>(stream, batch, problem);
+        case Shape::narrow:
+            return launch_labeller<WarpTeam, Shape::narrow>(stream, batch, problem);
+        case Shape::wide:
+            return launch_labeller<BlockTeam<kWideThreads>, Shape::wide>(stream, batch, problem);
+    }
 }
 
 }  // namespace
@@ -65,20 +83,8 @@ void solve_labels(const Stream& stream, const Partitions& partitions, std::int64
                   const ObjectiveSettings& settings, const Iteration& iteration,
                   const std::int64_t* init, void* scratch, std::int64_t* labels,
                   double* objective) {
+    check_sizes(partitions, iteration.method);
     const SolverSizes sizes = sizes_of(partitions);
-    require(partitions.inputs < kMostInputs &&
-                std::int64_t{partitions.height} * partitions.width <= kMostBlocks,
-            "cost: expected fewer than " + std::to_string(kMostInputs) + " inputs and at most " +
-                std::to_string(kMostBlocks) + " blocks on CUDA, got " +
-                std::to_string(partitions.inputs) + " inputs of " +
-                std::to_string(partitions.height) + " x " + std::to_string(partitions.width));
-    require(iteration.method == CutMethod::expansion || partitions.inputs <= kMostMethodInputs,
-            "cost: expected at most " + std::to_string(kMostMethodInputs) +
-                " inputs on CUDA for cuts by 'swap' or 'exact', got " +
-                std::to_string(partitions.inputs));
-    require(std::int64_t{partitions.outputs} * sizes.blocks() < std::int64_t{1} << 28 &&
-                std::int64_t{partitions.outputs} * partitions.inputs < std::int64_t{1} << 28,
-            "init: expected fewer than 2^28 blocks, and outputs times inputs, per partition");
     const double blocks = sizes.blocks();
     const SolverProblem problem{sizes,
                                 nullptr,
@@ -89,26 +95,28 @@ void solve_labels(const Stream& stream, const Partitions& partitions, std::int64
                                 iteration.sweeps,
                                 iteration.resolve_duplicates,
                                 iteration.select_best};
-    const LabelBatch batch{partitions, starts,    init,
-                           labels,     objective, static_cast<unsigned char*>(scratch)};
-    if (iteration.method != CutMethod::expansion)
-        return launch_method(stream, batch, problem, iteration.method);
-    switch (sizes.shape()) {
-        case Shape::small:
-            return launch_labeller<BlockTeam<kSmallThreads>, Shape::small>(stream, batch, problem);
-        case Shape::narrow:
-            return launch_labeller<WarpTeam, Shape::narrow>(stream, batch, problem);
-        case Shape::wide:
-            return launch_labeller<BlockTeam<kWideThreads>, Shape::wide>(stream, batch, problem);
-    }
+    const LabelBatch batch{
+        partitions,
+        starts,
+        init,
+        labels,
+        objective,
+        scratch,
+        static_cast<unsigned char*>(scratch) + Candidates::bytes(sizes, partitions.count * starts)};
+    launch_sweeps(stream, batch, problem, iteration.method);
+    launch_improvement(stream, batch, problem);
 }
 
 std::int64_t labels_scratch_bytes(const Partitions& partitions, std::int64_t starts,
                                   CutMethod method) {
+    check_sizes(partitions, method);
     const SolverSizes sizes = sizes_of(partitions);
     const std::int64_t problems = partitions.count * starts;
-    if (method != CutMethod::expansion) return method_scratch_bytes(sizes, problems, method);
-    return problems * SpacePlan::of(sizes, threads_for(sizes), kMostShared).scratch_bytes();
+    const std::int64_t sweeps = method == CutMethod::expansion
+                                    ? problems * SpacePlan::of(sizes, kMostShared).scratch_bytes()
+                                    : method_scratch_bytes(sizes, problems, method);
+    return Candidates::bytes(sizes, problems) +
+           std::max(sweeps, improve_scratch_bytes(sizes, problems));
 }
 
 }  // namespace comix::cuda::comixup

@@ -1,16 +1,17 @@
 // The iterative Co-Mixup solver (csrc/comixup/comixup.hpp), a team per partition and start: nothing
 // waits for the host between its sweeps.
 //
-// Sweeps, soft labels, thresholds, duplicate resolution, selection, the early stop and the descent
-// are the CPU's; the cut inside is expansion, which differs in the order of its moves
-// (label_cut.hpp), so labels differ while objectives agree in the mean. Other cuts: exact_cut.hpp,
-// swap_cut.hpp.
+// Sweeps, soft labels, thresholds, duplicate resolution, selection and the early stop are the
+// CPU's; the cut inside is expansion, which differs in the order of its moves (label_cut.hpp), so
+// labels differ while objectives agree in the mean. Other cuts: exact_cut.hpp, swap_cut.hpp. What
+// the sweeps leave is improved by teams of its own (improve.hpp).
 // Source: Kim et al., "Co-Mixup", ICLR 2021, sections 3-4 and algorithm 1.
 #pragma once
 
 #include <cstdint>
 
-#include "cuda/comixup/descent.hpp"
+#include "cuda/comixup/candidates.hpp"
+#include "cuda/comixup/state.hpp"
 
 namespace comix::cuda::comixup {
 
@@ -37,10 +38,8 @@ COMIX_HD void begin_state(Team& team, const SolverProblem& problem, const double
         }
         for (std::int64_t k = thread; k < pairs; k += team.size()) state.avoid[k] = 0;
         for (int i = thread; i < n; i += team.size()) cut.label[i] = pair_of(i, i);
-        if (sizes.matrix)
-            for (std::int64_t k = thread; k < n * n; k += team.size())
-                state.columns[k % n * n + k / n] = compatibility[k];
     });
+    set_compatibility(team, problem, compatibility, state);
     count_all(team, problem, state);
 }
 
@@ -167,24 +166,15 @@ COMIX_HD void resolve_duplicates(Team& team, const SolverProblem& problem,
     });
 }
 
-template <class Team>
-COMIX_HD void copy_labels(Team& team, const SolverProblem& problem, const Pair* from, Pair* to) {
-    const std::int64_t cells = std::int64_t{problem.sizes.outputs} * problem.sizes.blocks();
-    team.phase([&](int thread) {
-        for (std::int64_t k = thread; k < cells; k += team.size()) to[k] = from[k];
-    });
-}
-
 }  // namespace detail
 
-// init [m, gh, gw] -> labels [m, gh, gw, 2] and their thresholded objective. compatibility [n, n]
-// where sizes.matrix. scratch: plan.scratch_bytes() bytes. solve_cut(team, problem.cut(), space,
-// soft) leaves the labels of a cut in space.now.
+// init [m, gh, gw] -> candidates. compatibility [n, n] where sizes.matrix. scratch:
+// plan.scratch_bytes() bytes. solve_cut(team, problem.cut(), space, soft) leaves the labels of a
+// cut in space.now.
 template <class Team, class Cut>
 COMIX_HD void solve_labels_by(Team& team, const Cut& solve_cut, const SolverProblem& problem,
                               const double* compatibility, const std::int64_t* init,
-                              const SpacePlan& plan, void* scratch, std::int64_t* labels,
-                              double* objective) {
+                              const SpacePlan& plan, void* scratch, const Candidates& found) {
     const SolverSizes& sizes = problem.sizes;
     auto* shared = reinterpret_cast<unsigned char*>(
         team.template shared<double>(static_cast<std::size_t>(plan.shared_bytes() / 8)));
@@ -194,21 +184,27 @@ COMIX_HD void solve_labels_by(Team& team, const Cut& solve_cut, const SolverProb
     if (plan.cut_shared == plan.state_shared) {
         (plan.cut_shared ? shared : rest) += plan.cut_bytes;
     }
-    const StateSpace state =
-        StateSpace::at(plan.state_shared ? shared : rest, sizes, team.size(), nullptr);
+    const StateSpace state = StateSpace::at(plan.state_shared ? shared : rest, sizes, nullptr);
 
     detail::begin_state(team, problem, compatibility, init, cut, state);
-    double best = 0;
-    double previous =
-        detail::plain_objective(problem, detail::add_up(team, problem, state, partial));
+    double best = kNone, value = 0;
+    int best_sweep = -1, last = -1;
+    auto sums = detail::add_up(team, problem, state, partial);
+    double previous = detail::plain_objective(problem, sums);
     for (int sweep = 0; sweep < problem.sweeps; ++sweep) {
         for (int o = 0; o < sizes.outputs; ++o)
             detail::relabel(team, solve_cut, problem, cut, state, o, sweep > 0);
-        const auto sums = detail::add_up(team, problem, state, partial);
-        const double value = detail::thresholded_objective(problem, sums);
-        if (problem.select_best && (sweep == 0 || value < best)) {
-            best = value;
-            detail::copy_labels(team, problem, state.labels, state.best);
+        sums = detail::add_up(team, problem, state, partial);
+        value = detail::thresholded_objective(problem, sums);
+        last = sweep;
+        if (problem.select_best) {
+            const bool better = value < best;
+            if (better || sweep == kSecondSweep)
+                detail::keep(team, problem, state, found, sweep == kSecondSweep, value);
+            if (better) {
+                best = value;
+                best_sweep = sweep;
+            }
         }
         if (problem.resolve_duplicates && sweep == problem.sweeps - 2)
             detail::resolve_duplicates(team, problem, state);
@@ -217,28 +213,10 @@ COMIX_HD void solve_labels_by(Team& team, const Cut& solve_cut, const SolverProb
         if (change < detail::kConverged * (plain < 0 ? -plain : plain)) break;
         previous = plain;
     }
-    detail::Objectives sums{};
-    // Twice only where a descent on the intended objective did not help the official one.
-    for (bool descends = true, again = problem.select_best && problem.sweeps > 0;;) {
-        if (again) {
-            detail::copy_labels(team, problem, state.best, state.labels);
-            if (descends) descend(team, problem, state);
-            detail::count_all(team, problem, state);
-        }
-        sums = detail::add_up(team, problem, state, partial);
-        again = again && descends && problem.threshold == Threshold::hard_official &&
-                !(detail::thresholded_objective(problem, sums) < best);
-        if (!again) break;
-        descends = false;
-    }
-    team.phase([&](int thread) {
-        const std::int64_t cells = std::int64_t{sizes.outputs} * sizes.blocks();
-        for (std::int64_t k = thread; k < cells; k += team.size()) {
-            labels[2 * k] = first_of(state.labels[k]);
-            labels[2 * k + 1] = second_of(state.labels[k]);
-        }
-        if (thread == 0) *objective = detail::thresholded_objective(problem, sums);
-    });
+    if (best_sweep < 0)
+        detail::keep(team, problem, state, found, 0, detail::thresholded_objective(problem, sums));
+    detail::drop(team, found, best_sweep == kSecondSweep,
+                 !problem.select_best || last < kSecondSweep);
 }
 
 // Cuts by expansion. kShape: sizes.shape().
@@ -254,9 +232,9 @@ struct ExpansionCut {
 template <Shape kShape, class Team>
 COMIX_HD void solve_labels(Team& team, const SolverProblem& problem, const double* compatibility,
                            const std::int64_t* init, const SpacePlan& plan, void* scratch,
-                           std::int64_t* labels, double* objective) {
+                           const Candidates& found) {
     solve_labels_by(team, ExpansionCut<kShape>{}, problem, compatibility, init, plan, scratch,
-                    labels, objective);
+                    found);
 }
 
 }  // namespace comix::cuda::comixup

@@ -10,7 +10,6 @@ using ExactTeam = BlockTeam<256>;  // they share the states of a block
 using SwapTeam = BlockTeam<128>;
 // With what reductions take it stays within kAskedShared.
 constexpr std::int64_t kMostShared = 52 * 1024;
-constexpr std::int64_t kMostScratch = std::int64_t{1} << 27;  // of all teams, one alone apart
 
 // A block's memory is used for one problem after the other.
 template <class Team, class Cut>
@@ -28,7 +27,7 @@ __global__ void __launch_bounds__(Team::size(), 1)
             solve_labels_with<Cut>(team, own, matrix ? matrix + partition * n * n : nullptr,
                                    batch.init + i * cells, plan,
                                    batch.scratch + blockIdx.x * plan.scratch_bytes(),
-                                   batch.labels + i * cells * 2, batch.objective + i);
+                                   Candidates::at(batch.candidates, problem.sizes, i));
         });
 }
 
@@ -37,7 +36,7 @@ int threads_for(CutMethod method) {
 }
 
 std::int64_t teams_for(const MethodPlan& plan, std::int64_t problems) {
-    return teams_at_once(plan, problems, kMostScratch);
+    return teams_at_once(plan.scratch_bytes(), problems);
 }
 
 template <class Team, class Cut>
@@ -45,10 +44,9 @@ void launch_cuts(const Stream& stream, const LabelBatch& batch, const SolverProb
                  CutMethod method) {
     const MethodPlan plan = MethodPlan::of(problem.sizes, method, Team::size(), kMostShared);
     const std::size_t bytes = team_bytes(plan.shared(Team::size()));
-    const std::int64_t problems = batch.partitions.count * batch.starts;
     launch(stream, "comixup_labels", method_kernel<Team, Cut>,
-           blocks_for(teams_for(plan, problems), 1), Team::size(), bytes, batch, problem, plan,
-           bytes);
+           blocks_for(teams_for(plan, batch.problems()), 1), Team::size(), bytes, batch, problem,
+           plan, bytes);
 }
 
 }  // namespace
@@ -67,8 +65,6 @@ void launch_method(const Stream& stream, const LabelBatch& batch, const SolverPr
 
 std::int64_t method_scratch_bytes(const SolverSizes& sizes, std::int64_t problems,
                                   CutMethod method) {
-    // What is beyond, solve_labels() refuses.
-    if (sizes.inputs > kMostMethodInputs || sizes.blocks() > kMostBlocks) return 0;
     const MethodPlan plan = MethodPlan::of(sizes, method, threads_for(method), kMostShared);
     return teams_for(plan, problems) * plan.scratch_bytes();
 }

@@ -20,7 +20,7 @@ struct MethodPlan {
     // most: shared memory to use, at most.
     static MethodPlan of(const SolverSizes& sizes, CutMethod method, int threads,
                          std::int64_t most) {
-        MethodPlan plan{SpacePlan::of(sizes, threads, most), 0, false, 0};
+        MethodPlan plan{SpacePlan::of(sizes, most), 0, false, 0};
         if (method == CutMethod::exact) {
             plan.table_bytes = ExactSpace::table_bytes(sizes);
             ExactSpace::at(nullptr, nullptr, 0, sizes, threads, &plan.cut_bytes);
@@ -43,13 +43,6 @@ struct MethodPlan {
     }
 };
 
-// Teams that share `most` bytes of scratch, one at least, and no more than there are problems.
-inline std::int64_t teams_at_once(const MethodPlan& plan, std::int64_t problems,
-                                  std::int64_t most) {
-    const std::int64_t bytes = plan.scratch_bytes(), fit = bytes > 0 ? most / bytes : problems;
-    return fit < 1 && problems > 0 ? 1 : fit < problems ? fit : problems;
-}
-
 template <class Cut>
 struct CutOf;
 template <Shape kShape>
@@ -71,8 +64,7 @@ struct CutOf<SwapCut<kNarrow>> {
 template <class Cut, class Team>
 COMIX_HD void solve_labels_with(Team& team, const SolverProblem& problem,
                                 const double* compatibility, const std::int64_t* init,
-                                const MethodPlan& plan, void* scratch, std::int64_t* labels,
-                                double* objective) {
+                                const MethodPlan& plan, void* scratch, const Candidates& found) {
     auto* rest = static_cast<unsigned char*>(scratch) + plan.space.scratch_bytes();
     void* memory = rest;
     if (plan.cut_shared) {
@@ -81,8 +73,7 @@ COMIX_HD void solve_labels_with(Team& team, const SolverProblem& problem,
         rest += plan.cut_bytes;
     }
     const Cut cut = CutOf<Cut>::at(memory, rest, plan, problem.sizes, team.size());
-    solve_labels_by(team, cut, problem, compatibility, init, plan.space, scratch, labels,
-                    objective);
+    solve_labels_by(team, cut, problem, compatibility, init, plan.space, scratch, found);
 }
 
 }  // namespace comix::cuda::comixup

@@ -64,6 +64,18 @@ COMIX_HD inline double reach_of(const SolverProblem& problem, const StateSpace& 
 }
 
 // Counts the shares of all outputs from state.labels.
+// compatibility [n, n], where there is a matrix.
+template <class Team>
+COMIX_HD void set_compatibility(Team& team, const SolverProblem& problem,
+                                const double* compatibility, const StateSpace& state) {
+    if (!problem.sizes.matrix) return;
+    const std::int64_t n = problem.sizes.inputs;
+    team.phase([&](int thread) {
+        for (std::int64_t k = thread; k < n * n; k += team.size())
+            state.columns[k % n * n + k / n] = compatibility[k];
+    });
+}
+
 template <class Team>
 COMIX_HD void count_all(Team& team, const SolverProblem& problem, const StateSpace& state) {
     const SolverSizes& sizes = problem.sizes;
@@ -155,32 +167,6 @@ COMIX_HD inline double plain_objective(const SolverProblem& problem, const Objec
 }
 COMIX_HD inline double thresholded_objective(const SolverProblem& problem, const Objectives& sums) {
     return labels_cost(problem, sums) + problem.gamma * sums.diversity;
-}
-
-// Lists the inputs in each output, output by output.
-template <class Team>
-COMIX_HD void list_present(Team& team, const SolverProblem& problem, const StateSpace& state) {
-    const int n = problem.sizes.inputs, m = problem.sizes.outputs;
-    team.phase([&](int thread) {
-        for (int o = thread; o < m; o += team.size()) {
-            std::int32_t count = 0;
-            for (int i = 0; i < n; ++i) count += state.halves[std::int64_t{o} * n + i] > 0;
-            state.count[o] = count;
-        }
-    });
-    team.phase([&](int thread) {
-        for (int o = thread; o < m; o += team.size()) {
-            std::int32_t next = 0;
-            for (int before = 0; before < o; ++before) next += state.count[before];
-            for (int i = 0; i < n; ++i) {
-                const std::int32_t place = o * n + i;  // below 2^28
-                if (state.halves[place] <= 0) continue;
-                state.present[next] = i;
-                state.place[next++] = place;
-            }
-            if (o + 1 == m) state.change[1] = next;
-        }
-    });
 }
 
 }  // namespace detail

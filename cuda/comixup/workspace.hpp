@@ -141,40 +141,23 @@ struct CutSpace {
     }
 };
 
-// Of the whole iteration.
+// Of the whole iteration, and of the descent after it.
 struct StateSpace {
-    double* columns;         // [n, n] the compatibility transposed, when there is a matrix
-    double* reach;           // [m, n] A times the shares of the other outputs, for the descent
-    Pair* labels;            // [m, blocks]
-    Pair* best;              // [m, blocks]
-    std::int32_t* halves;    // [m, n] half blocks of each input in each output
-    std::int32_t* total;     // [n] of all outputs
-    std::int32_t* avoid;     // [m, n] 1 for inputs to avoid since the duplicate resolution
-    std::int32_t* present;   // the inputs in output 0, ascending, then those in output 1, ...
-    std::int32_t* place;     // [m, n] of each of these, o * n + i
-    std::int32_t* count;     // [m] how many of each output
-    std::int32_t* overused;  // [n] some output pays for showing the input
-    std::int32_t* choice;    // [size] of the team
-    std::int32_t* change;    // [4] the descent's change to make; how many `present` there are
+    double* columns;       // [n, n] the compatibility transposed, when there is a matrix
+    Pair* labels;          // [m, blocks]
+    std::int32_t* halves;  // [m, n] half blocks of each input in each output
+    std::int32_t* total;   // [n] of all outputs
+    std::int32_t* avoid;   // [m, n] 1 for inputs to avoid since the duplicate resolution
 
-    COMIX_HD static StateSpace at(void* memory, const SolverSizes& sizes, int threads,
-                                  std::int64_t* bytes) {
+    COMIX_HD static StateSpace at(void* memory, const SolverSizes& sizes, std::int64_t* bytes) {
         detail::Pieces pieces(memory);
         const std::int64_t n = sizes.inputs, m = sizes.outputs, blocks = sizes.blocks();
         StateSpace space{};
         space.columns = pieces.take<double>(sizes.matrix ? n * n : 0);
-        space.reach = pieces.take<double>(m * n);
         space.labels = pieces.take<Pair>(m * blocks);
-        space.best = pieces.take<Pair>(m * blocks);
         space.halves = pieces.take<std::int32_t>(m * n);
         space.total = pieces.take<std::int32_t>(n);
         space.avoid = pieces.take<std::int32_t>(m * n);
-        space.present = pieces.take<std::int32_t>(m * n);
-        space.place = pieces.take<std::int32_t>(m * n);
-        space.count = pieces.take<std::int32_t>(m);
-        space.overused = pieces.take<std::int32_t>(n);
-        space.choice = pieces.take<std::int32_t>(threads);
-        space.change = pieces.take<std::int32_t>(4);
         if (bytes) *bytes = pieces.bytes();
         return space;
     }
@@ -186,10 +169,10 @@ struct SpacePlan {
     bool cut_shared, state_shared;
 
     // most: shared memory to use, at most.
-    static SpacePlan of(const SolverSizes& sizes, int threads, std::int64_t most) {
+    static SpacePlan of(const SolverSizes& sizes, std::int64_t most) {
         SpacePlan plan{};
         CutSpace::at(nullptr, sizes, &plan.cut_bytes);
-        StateSpace::at(nullptr, sizes, threads, &plan.state_bytes);
+        StateSpace::at(nullptr, sizes, &plan.state_bytes);
         plan.cut_shared = plan.cut_bytes <= most;
         plan.state_shared = plan.state_bytes + (plan.cut_shared ? plan.cut_bytes : 0) <= most;
         return plan;

@@ -10,8 +10,9 @@
 #include <vector>
 
 #include "base/index.hpp"
+#include "comixup/batch.hpp"
 #include "comixup/comixup.hpp"
-#include "comixup/labeller.hpp"
+#include "cuda/comixup/improve.hpp"
 #include "cuda/comixup/labeller.hpp"
 #include "doctest.h"
 #include "host_teams.hpp"
@@ -66,47 +67,97 @@ struct Case {
     }
     std::vector<std::int64_t> on_cpu() const {
         std::vector<std::int64_t> labels(at(2 * m * h * w));
-        comix::comixup::Labeller().solve(view(), settings, init.data(), labels.data());
+        comix::comixup::solve_batch({{view(), init.data(), labels.data()}}, 1, settings, 1);
         return labels;
     }
     double value(const std::vector<std::int64_t>& labels) const {
         return objective(view(), settings, labels.data());
     }
-    // `most`: shared memory to use.
-    template <class Team>
-    void run(Team& team, std::int64_t most, std::vector<double>& scratch,
-             std::vector<std::int64_t>& labels, double* result) const {
-        const auto plan = kernels::SpacePlan::of(problem().sizes, team.size(), most);
-        const auto own = problem();
-        const auto solve = [&](auto shape) {
-            kernels::solve_labels<decltype(shape)::value>(team, own, matrix(), init.data(), plan,
-                                                          scratch.data(), labels.data(), result);
-        };
-        using kernels::Shape;
-        switch (own.sizes.shape()) {
-            case Shape::small:
-                return solve(std::integral_constant<Shape, Shape::small>{});
-            case Shape::narrow:
-                return solve(std::integral_constant<Shape, Shape::narrow>{});
-            case Shape::wide:
-                return solve(std::integral_constant<Shape, Shape::wide>{});
-        }
-    }
-    std::vector<double> scratch(int threads, std::int64_t most) const {
-        const auto plan = kernels::SpacePlan::of(problem().sizes, threads, most);
-        return std::vector<double>(at(plan.scratch_bytes() / 8), 1e300);
-    }
-    std::vector<std::int64_t> solve(HostTeam& team, std::int64_t most = kShared) const {
-        std::vector<std::int64_t> labels(at(2 * m * h * w), -1);
-        auto memory = scratch(team.size(), most);
-        double result = 0;
-        run(team, most, memory, labels, &result);
-        if (std::isfinite(result)) CHECK(result == doctest::Approx(value(labels)).epsilon(1e-10));
-        const auto plan = kernels::SpacePlan::of(problem().sizes, team.size(), most);
-        CHECK(team.shared_bytes() == kernels::labeller_shared(team.size(), plan).total());
-        return labels;
-    }
+    Labels solve(HostTeam& team, std::int64_t most = kShared) const;
+    // The same on threads of the operating system.
+    Labels solve_at_once(int threads, std::int64_t most) const;
 };
+
+// Sweeps, improvement and choice, as three kernels: run(bytes, algorithm) calls algorithm(team) for
+// a team with that much shared memory. most: shared memory to use.
+template <class Run, class Sweep>
+Labels solve_in_steps(const Case& c, int threads, std::int64_t most, const Run& run,
+                      std::size_t bytes, const Sweep& sweep) {
+    const auto problem = c.problem();
+    std::vector<double> memory(at(kernels::Candidates::bytes(problem.sizes, 1) / 8), 1e300);
+    const auto found = kernels::Candidates::at(memory.data(), problem.sizes, 0);
+    run(bytes, [&](auto& team) { sweep(team, found); });
+    const auto plan = kernels::ImprovePlan::of(problem.sizes, threads, most);
+    for (int candidate = 0; candidate < kernels::kCandidates && problem.select_best; ++candidate) {
+        std::vector<double> scratch(at(plan.scratch_bytes() / 8), 1e300);
+        run(plan.shared(threads).total(), [&](auto& team) {
+            kernels::improve(team, problem, c.matrix(), plan, scratch.data(), found, candidate);
+        });
+    }
+    Labels labels(at(2 * c.m * c.h * c.w), -1);
+    double objective = 0;
+    run(0, [&](auto& team) { kernels::choose(team, problem, found, labels.data(), &objective); });
+    if (std::isfinite(objective))
+        CHECK(objective == doctest::Approx(c.value(labels)).epsilon(1e-10));
+    return labels;
+}
+
+// The same by teams on the host, whose need of shared memory is checked.
+template <class Sweep>
+Labels solve_in_steps(const Case& c, const HostTeam& like, std::int64_t most, std::size_t bytes,
+                      const Sweep& sweep) {
+    const auto run = [&](std::size_t expected, const auto& algorithm) {
+        HostTeam team = like.another();
+        algorithm(team);
+        if (team.shared_bytes() > 0) CHECK(team.shared_bytes() == expected);
+    };
+    return solve_in_steps(c, like.size(), most, run, bytes, sweep);
+}
+
+template <class Sweep>
+Labels solve_at_once(const Case& c, int threads, std::int64_t most, std::size_t bytes,
+                     const Sweep& sweep) {
+    const auto run = [&](std::size_t shared, const auto& algorithm) {
+        SpmdTeam::run(threads, shared, algorithm);
+    };
+    return solve_in_steps(c, threads, most, run, bytes, sweep);
+}
+
+// Calls solve(size of the shared memory, sweep) with cuts by expansion.
+template <class Solve>
+Labels with_expansion(const Case& c, int threads, std::int64_t most, const Solve& solve) {
+    using kernels::Shape;
+    const auto problem = c.problem();
+    const auto plan = kernels::SpacePlan::of(problem.sizes, most);
+    std::vector<double> scratch(at(plan.scratch_bytes() / 8), 1e300);
+    const auto with = [&](auto shape) {
+        return solve(kernels::labeller_shared(threads, plan).total(),
+                     [&](auto& team, const kernels::Candidates& found) {
+                         kernels::solve_labels<decltype(shape)::value>(
+                             team, problem, c.matrix(), c.init.data(), plan, scratch.data(), found);
+                     });
+    };
+    switch (problem.sizes.shape()) {
+        case Shape::small:
+            return with(std::integral_constant<Shape, Shape::small>{});
+        case Shape::narrow:
+            return with(std::integral_constant<Shape, Shape::narrow>{});
+        default:
+            return with(std::integral_constant<Shape, Shape::wide>{});
+    }
+}
+
+inline Labels Case::solve(HostTeam& team, std::int64_t most) const {
+    return with_expansion(*this, team.size(), most, [&](std::size_t bytes, const auto& sweep) {
+        return solve_in_steps(*this, team, most, bytes, sweep);
+    });
+}
+
+inline Labels Case::solve_at_once(int threads, std::int64_t most) const {
+    return with_expansion(*this, threads, most, [&](std::size_t bytes, const auto& sweep) {
+        return label_cases::solve_at_once(*this, threads, most, bytes, sweep);
+    });
+}
 
 inline void check_in_range(const Case& c, const std::vector<std::int64_t>& labels) {
     bool inside = true;

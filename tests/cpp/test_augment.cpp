@@ -9,7 +9,7 @@
 #include "augment/comixup_plan.hpp"
 #include "augment/puzzlemix_plan.hpp"
 #include "base/index.hpp"
-#include "comixup/labeller.hpp"
+#include "comixup/batch.hpp"
 #include "comixup/spot.hpp"
 #include "doctest.h"
 #include "gridcut/grid_cut.hpp"
@@ -238,9 +238,9 @@ struct Batch {
             double best = std::numeric_limits<double>::infinity();
             for (std::int64_t start = 0; start < batch.starts; ++start) {
                 Indices labels(at(n * blocks * 2));
-                comixup::Labeller().solve(partition, batch.settings,
-                                          init.data() + (begin * batch.starts + start * n) * blocks,
-                                          labels.data());
+                const std::int64_t* from =
+                    init.data() + (begin * batch.starts + start * n) * blocks;
+                comixup::solve_batch({{partition, from, labels.data()}}, 1, batch.settings, 1);
                 const double objective =
                     comixup::objective(partition, batch.settings, labels.data());
                 if (objective >= best) continue;

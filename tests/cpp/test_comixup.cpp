@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/index.hpp"
+#include "comixup/batch.hpp"
 #include "comixup/comixup.hpp"
 #include "comixup/descent.hpp"
 #include "comixup/labeller.hpp"
@@ -196,6 +197,7 @@ TEST_CASE("objective by hand") {
 TEST_CASE("solver: labels in range, the value returned is theirs, the same every time") {
     std::mt19937 random(52);
     Labeller labeller;  // one for all sizes
+    Improver improver;
     for (int round = 0; round < 12; ++round) {
         for (const auto& [inputs, outputs, height, width] : kSizes) {
             for (const bool dense : {false, true}) {
@@ -214,17 +216,27 @@ TEST_CASE("solver: labels in range, the value returned is theirs, the same every
                     double value[2];
                     for (const auto select : {Select::best, Select::last}) {
                         settings.select = select;
-                        Labels labels(at(2 * c.cells()), -1), again = labels;
-                        labeller.solve(c.view(), settings, init.data(), labels.data());
+                        Labels labels(at(2 * c.cells()), -1);
+                        solve_batch({{c.view(), init.data(), labels.data()}}, 1, settings, 1);
                         const double got = objective(c.view(), settings, labels.data());
                         value[select == Select::last] = got;
                         CHECK(got ==
                               doctest::Approx(naive_objective(c, settings, labels)).epsilon(1e-12));
                         CHECK(*std::min_element(labels.begin(), labels.end()) >= 0);
                         CHECK(*std::max_element(labels.begin(), labels.end()) < inputs);
-                        Labeller fresh;
-                        fresh.solve(c.view(), settings, init.data(), again.data());
-                        CHECK(again == labels);
+                        Candidates found;
+                        labeller.sweep(c.view(), settings, init.data(), found);
+                        const Labelling* kept = &found[0];
+                        for (Labelling& candidate : found) {
+                            if (!candidate.found()) continue;
+                            if (select == Select::best)
+                                improver.improve(c.view(), settings, candidate);
+                            CHECK(candidate.objective ==
+                                  doctest::Approx(naive_objective(c, settings, candidate.labels))
+                                      .epsilon(1e-12));
+                            if (candidate.objective < kept->objective) kept = &candidate;
+                        }
+                        CHECK(kept->labels == labels);
                     }
                     CHECK(value[0] <= value[1] + 1e-12);
                     if (inputs == 1) CHECK(value[0] == value[1]);
@@ -361,8 +373,7 @@ TEST_CASE("solver: the sweeps of algorithm 1, each cut an enumeration") {
                 CAPTURE(dense);
                 const Labels expected = naive_sweeps(c, settings, init);
                 Labels labels(expected.size(), -1);
-                Labeller labeller;
-                labeller.solve(c.view(), settings, init.data(), labels.data());
+                solve_batch({{c.view(), init.data(), labels.data()}}, 1, settings, 1);
                 CHECK(labels == expected);
                 for (std::size_t k = 0; k < labels.size(); k += 2)
                     soft += labels[k] != labels[k + 1];
@@ -405,7 +416,7 @@ TEST_CASE("descent: never up, and no single block can improve at its end") {
                     const Settings settings = random_settings(random, threshold);
                     const Labels before = random_labels(random, c, round % 2);
                     Labels labels = before;
-                    descent.run(c.view(), settings, labels.data());
+                    const double gain = descent.run(c.view(), settings, labels.data());
                     CAPTURE(inputs);
                     CAPTURE(outputs);
                     CAPTURE(dense);
@@ -413,7 +424,9 @@ TEST_CASE("descent: never up, and no single block can improve at its end") {
                     REQUIRE(*std::min_element(labels.begin(), labels.end()) >= 0);
                     REQUIRE(*std::max_element(labels.begin(), labels.end()) < inputs);
                     const double end = naive_objective(c, settings, labels);
-                    CHECK(end <= naive_objective(c, settings, before) + 1e-12);
+                    const double begin = naive_objective(c, settings, before);
+                    CHECK(end <= begin + 1e-12);
+                    CHECK(gain == doctest::Approx(end - begin).epsilon(1e-9));
                     moved += labels != before;
                     Labels again = labels;
                     descent.run(c.view(), settings, again.data());
@@ -461,8 +474,7 @@ TEST_CASE("without diversity the first sweep is the optimum") {
             if (code == 0 || value < best) best = value;
         }
         const Labels init = random_init(random, c);
-        Labeller labeller;
-        labeller.solve(c.view(), settings, init.data(), labels.data());
+        solve_batch({{c.view(), init.data(), labels.data()}}, 1, settings, 1);
         CHECK(objective(c.view(), settings, labels.data()) == doctest::Approx(best).epsilon(1e-12));
     }
 }

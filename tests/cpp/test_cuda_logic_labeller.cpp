@@ -42,7 +42,7 @@ TEST_CASE("labeller: quality is the CPU's") {
     comix::comixup::Settings settings;
     check_quality(60, 16, 4, 4, false, 701, settings);
     check_quality(40, 20, 4, 4, true, 702, settings);
-    check_quality(40, 10, 3, 6, true, 703, settings);
+    check_quality(120, 10, 3, 6, true, 703, settings);
     settings.select = comix::comixup::Select::last;
     check_quality(60, 16, 4, 4, true, 704, settings);
     settings.select = comix::comixup::Select::best;
@@ -110,13 +110,7 @@ TEST_CASE("labeller: the threads of two warps do not race") {
     c.settings.sweeps = 2;
     HostTeam team(64);
     const auto expected = c.solve(team);
-    std::vector<std::int64_t> labels(expected.size(), -1);
-    auto scratch = c.scratch(64, kShared);
-    double result = 0;
-    const auto plan = kernels::SpacePlan::of(c.problem().sizes, 64, kShared);
-    SpmdTeam::run(64, kernels::labeller_shared(64, plan).total(),
-                  [&](SpmdTeam& threads) { c.run(threads, kShared, scratch, labels, &result); });
-    CHECK(labels == expected);
+    CHECK(c.solve_at_once(64, kShared) == expected);
 }
 
 TEST_CASE("labeller: threads do not race") {
@@ -126,13 +120,7 @@ TEST_CASE("labeller: threads do not race") {
         c.settings.sweeps = 3;
         HostTeam team(5);
         const auto expected = c.solve(team);
-        std::vector<std::int64_t> labels(expected.size(), -1);
-        auto scratch = c.scratch(5, 2048);
-        double result = 0;
-        const auto plan = kernels::SpacePlan::of(c.problem().sizes, 5, 2048);
-        SpmdTeam::run(5, kernels::labeller_shared(5, plan).total(),
-                      [&](SpmdTeam& threads) { c.run(threads, 2048, scratch, labels, &result); });
-        CHECK(labels == expected);
+        CHECK(c.solve_at_once(5, 2048) == expected);
     }
 }
 
@@ -184,17 +172,18 @@ TEST_CASE("descent: the CPU's, change by change") {
         auto team = any_team(random);
         const auto problem = c.problem();
         std::int64_t bytes = 0;
-        kernels::StateSpace::at(nullptr, problem.sizes, team.size(), &bytes);
+        kernels::DescentSpace::at(nullptr, problem.sizes, team.size(), &bytes);
         std::vector<double> memory(at(bytes / 8));
-        const auto state =
-            kernels::StateSpace::at(memory.data(), problem.sizes, team.size(), nullptr);
+        const auto space =
+            kernels::DescentSpace::at(memory.data(), problem.sizes, team.size(), nullptr);
+        const auto& state = space.state;
         for (int k = 0; k < c.m * c.h * c.w; ++k)
             state.labels[k] = kernels::pair_of(static_cast<int>(labels[at(2 * k)]),
                                                static_cast<int>(labels[at(2 * k + 1)]));
         if (problem.sizes.matrix)
             for (int k = 0; k < c.n * c.n; ++k)
                 state.columns[k % c.n * c.n + k / c.n] = c.compatibility[at(k)];
-        descend(team, problem, state);
+        descend(team, problem, space);
         std::vector<std::int64_t> own;
         for (int k = 0; k < c.m * c.h * c.w; ++k) {
             own.push_back(kernels::first_of(state.labels[k]));

@@ -10,6 +10,7 @@
 
 #include "base/errors.hpp"
 #include "comixup/label_cut.hpp"
+#include "cuda/comixup/label_batch.hpp"
 #include "cuda/comixup/method_plan.hpp"
 #include "doctest.h"
 #include "draws.hpp"
@@ -138,27 +139,31 @@ struct Iteration {
     MethodPlan plan(int threads, std::int64_t most) const {
         return MethodPlan::of(sizes(), method, threads, most);
     }
-    std::vector<double> scratch(int threads, std::int64_t most) const {
-        return std::vector<double>(at(plan(threads, most).scratch_bytes() / 8), 1e300);
-    }
-    template <class Team>
-    void run(Team& team, std::int64_t most, std::vector<double>& memory, Labels& labels,
-             double* result) const {
-        const auto own = plan(team.size(), most);
+    // Calls solve(size of the shared memory, sweep).
+    template <class Solve>
+    Labels with(int threads, std::int64_t most, const Solve& solve) const {
+        const auto own = plan(threads, most);
         const auto problem = c.problem();
+        std::vector<double> memory(at(own.scratch_bytes() / 8), 1e300);
+        Labels labels;
         with_cut(method, sizes(), [&](auto cut) {
-            kernels::solve_labels_with<decltype(cut)>(team, problem, c.matrix(), c.init.data(), own,
-                                                      memory.data(), labels.data(), result);
+            labels = solve(
+                own.shared(threads).total(), [&](auto& team, const kernels::Candidates& found) {
+                    kernels::solve_labels_with<decltype(cut)>(
+                        team, problem, c.matrix(), c.init.data(), own, memory.data(), found);
+                });
         });
+        return labels;
     }
     Labels solve(HostTeam& team, std::int64_t most = kShared) const {
-        Labels labels(at(2 * c.m * c.h * c.w), -1);
-        auto memory = scratch(team.size(), most);
-        double result = 0;
-        run(team, most, memory, labels, &result);
-        if (std::isfinite(result)) CHECK(result == doctest::Approx(c.value(labels)).epsilon(1e-10));
-        CHECK(team.shared_bytes() == plan(team.size(), most).shared(team.size()).total());
-        return labels;
+        return with(team.size(), most, [&](std::size_t bytes, const auto& sweep) {
+            return solve_in_steps(c, team, most, bytes, sweep);
+        });
+    }
+    Labels solve_at_once(int threads, std::int64_t most) const {
+        return with(threads, most, [&](std::size_t bytes, const auto& sweep) {
+            return label_cases::solve_at_once(c, threads, most, bytes, sweep);
+        });
     }
 };
 
@@ -332,11 +337,10 @@ TEST_CASE("exact: every cut of an iteration is the optimum of its linearised ene
             scratch(at(plan.space.scratch_bytes() / 8));
         const kernels::ExactCut<kernels::Shape::narrow> cut{kernels::ExactSpace::at(
             memory.data(), tables.data(), plan.table_bytes, sizes, team.size(), nullptr)};
-        Labels labels(at(2 * c.m * c.h * c.w));
-        double result = 0;
+        std::vector<double> found(at(kernels::Candidates::bytes(sizes, 1) / 8));
         kernels::solve_labels_by(team, CheckedCut<decltype(cut)>{c, cut, cuts}, c.problem(),
                                  c.matrix(), c.init.data(), plan.space, scratch.data(),
-                                 labels.data(), &result);
+                                 kernels::Candidates::at(found.data(), sizes, 0));
     }
     CHECK(cuts > 400);
 }
@@ -429,13 +433,7 @@ TEST_CASE("methods: threads do not race") {
             const Iteration iteration{c, method};
             HostTeam team(5);
             const auto expected = iteration.solve(team);
-            Labels labels(expected.size(), -1);
-            auto memory = iteration.scratch(5, 2048);
-            double result = 0;
-            SpmdTeam::run(5, iteration.plan(5, 2048).shared(5).total(), [&](SpmdTeam& threads) {
-                iteration.run(threads, 2048, memory, labels, &result);
-            });
-            CHECK(labels == expected);
+            CHECK(iteration.solve_at_once(5, 2048) == expected);
         }
     }
 }
@@ -469,11 +467,12 @@ TEST_CASE("methods: scratch memory is bounded, whatever the number of problems")
                                       std::array{20, 16, 16}, std::array{100, 8, 8}}) {
             const auto plan = MethodPlan::of({n, n, h, w, true}, method, 256, kShared);
             CHECK(plan.shared(256).total() <= kShared + 256 * sizeof(kernels::detail::Objectives));
-            CHECK(teams_at_once(plan, 0, most) == 0);
-            CHECK(teams_at_once(plan, 1, most) == 1);
-            CHECK(teams_at_once(plan, many, 0) >= 1);
-            const auto teams = teams_at_once(plan, many, most);
-            CHECK(teams * plan.scratch_bytes() <= most);
+            const auto bytes = plan.scratch_bytes();
+            CHECK(kernels::teams_at_once(bytes, 0) == 0);
+            CHECK(kernels::teams_at_once(bytes, 1) == 1);
+            CHECK(kernels::teams_at_once(most + 1, many) == 1);
+            const auto teams = kernels::teams_at_once(bytes, many);
+            CHECK(teams * bytes <= most);
             if (method == CutMethod::exact) CHECK(teams >= 7);
         }
     }

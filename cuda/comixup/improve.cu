@@ -1,0 +1,66 @@
+#include "cuda/comixup/improve.hpp"
+
+#include "cuda/base/launch.cuh"
+#include "cuda/comixup/label_batch.hpp"
+
+namespace comix::cuda::comixup {
+
+namespace {
+
+using DescentTeam = BlockTeam<384>;  // they look at as many blocks at once
+using CopyTeam = BlockTeam<128>;
+// With what reductions take it stays within what every device gives to a kernel that asks.
+constexpr std::int64_t kMostShared = 40 * 1024;
+
+__global__ void __launch_bounds__(DescentTeam::size(), 1)
+    improve_kernel(const LabelBatch batch, SolverProblem problem, const ImprovePlan plan,
+                   std::int64_t problems, std::size_t bytes) {
+    const std::int64_t n = batch.partitions.inputs, blocks = problem.sizes.blocks();
+    const double* const matrix = batch.partitions.compatibility;
+    for_each_problem<DescentTeam>(
+        problems * kCandidates, bytes, [&](DescentTeam& team, std::int64_t i) {
+            const std::int64_t own = i / kCandidates, partition = own / batch.starts;
+            SolverProblem here = problem;
+            here.cost = batch.partitions.cost + partition * n * blocks;
+            improve(team, here, matrix ? matrix + partition * n * n : nullptr, plan,
+                    batch.scratch + blockIdx.x * plan.scratch_bytes(),
+                    Candidates::at(batch.candidates, problem.sizes, own),
+                    static_cast<int>(i % kCandidates));
+        });
+}
+
+__global__ void __launch_bounds__(CopyTeam::size())
+    choose_kernel(const LabelBatch batch, const SolverProblem problem, std::int64_t problems) {
+    const std::int64_t cells = std::int64_t{problem.sizes.outputs} * problem.sizes.blocks();
+    for_each_problem<CopyTeam>(problems, 0, [&](CopyTeam& team, std::int64_t i) {
+        choose(team, problem, Candidates::at(batch.candidates, problem.sizes, i),
+               batch.labels + i * cells * 2, batch.objective + i);
+    });
+}
+
+ImprovePlan plan_of(const SolverSizes& sizes) {
+    return ImprovePlan::of(sizes, DescentTeam::size(), kMostShared);
+}
+
+}  // namespace
+
+void launch_improvement(const Stream& stream, const LabelBatch& batch,
+                        const SolverProblem& problem) {
+    const std::int64_t problems = batch.problems();
+    if (problem.select_best) {
+        const ImprovePlan plan = plan_of(problem.sizes);
+        const std::size_t bytes = team_bytes(plan.shared(DescentTeam::size()));
+        const std::int64_t teams = teams_at_once(plan.scratch_bytes(), problems * kCandidates);
+        launch(stream, "comixup_labels", improve_kernel, blocks_for(teams, 1), DescentTeam::size(),
+               bytes, batch, problem, plan, problems, bytes);
+    }
+    launch(stream, "comixup_labels", choose_kernel, blocks_for(problems, 1), CopyTeam::size(), 0,
+           batch, problem, problems);
+}
+
+std::int64_t improve_scratch_bytes(const SolverSizes& sizes, std::int64_t problems) {
+    const std::int64_t bytes = plan_of(sizes).scratch_bytes();
+    return teams_at_once(bytes, problems * kCandidates) * bytes;
+}
+
+}  // namespace comix::cuda::comixup
