@@ -96,9 +96,10 @@ def test_blocks_that_move_may_be_finer_than_the_mask(size: int) -> None:
         assert torch.equal(mine, theirs)
 
 
+@pytest.mark.parametrize("size", [(24, 20), (30, 6), (5, 40)])  # in the latter, the window shrinks
 @pytest.mark.parametrize("map_dtype", [torch.float32, torch.float64, torch.float16])
-def test_comixup_is_its_parts(map_dtype: torch.dtype) -> None:
-    images, targets, saliency = batch(7, (24, 20))
+def test_comixup_is_its_parts(map_dtype: torch.dtype, size: tuple[int, int]) -> None:
+    images, targets, saliency = batch(7, size)
     saliency = saliency.to(map_dtype)
     options: dict[str, Any] = {"beta": 0.2, "gamma": 0.8, "tau": 0.9, "sweeps": 3, "threshold": "soft"}
     aug = comix.CoMixup(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import pickle
+from typing import Any
 
 import comix
 import pytest
@@ -74,3 +75,38 @@ def test_draws_do_not_depend_on_those_before(alpha: float) -> None:
         comix.CoMixup(alpha=alpha, generator=seeded()).draw(count, 3, (4, 4))
     again = comix.CoMixup(alpha=alpha, generator=seeded()).draw(2, 3, (4, 4))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+@pytest.mark.parametrize("grid", [(2, 8), (8, 2), (1, 3)])
+def test_a_prior_is_spread_over_all_blocks(grid: tuple[int, int]) -> None:
+    prior, _ = comix.CoMixup(eta=float(grid[0] * grid[1]), generator=seeded()).draw(3, 4, grid)
+    torch.testing.assert_close(torch.exp(-prior).sum(1), torch.ones(3).double(), atol=1e-6, rtol=0)
+
+
+SETTINGS: list[tuple[str, Any]] = [
+    ("grid", (2, 8)),
+    ("partition", 3),
+    ("alpha", 0.1),
+    ("beta", 5.0),
+    ("gamma", 0.01),
+    ("tau", 0.05),
+    ("eta", 3.0),
+    ("omega", 0.9),
+    ("sweeps", 1),
+    ("restarts", 3),
+    ("threshold", "soft"),
+]
+
+
+@pytest.mark.parametrize(("setting", "value"), SETTINGS, ids=[name for name, _ in SETTINGS])
+def test_a_setting_changed_after_a_call_counts_from_the_next(setting: str, value: Any) -> None:
+    """As if the constructor had been given it."""
+    saliency = batch(24, (16, 16))[2]
+    options: dict[str, Any] = {"gamma": 0.1}  # of those for which all others matter
+    changed, given = build("comixup", **options), build("comixup", **{**options, setting: value})
+    before = changed.labels(saliency)
+    setattr(changed, setting, value)
+    changed.generator = seeded()
+    after, expected = changed.labels(saliency), given.labels(saliency)
+    assert torch.equal(after, expected)
+    assert not torch.equal(before, expected), "the case needs a setting that matters"

@@ -28,6 +28,7 @@ BOTH: list[tuple[str, Any, type[Exception], str]] = [
     ("compatibility", EYE[:1], ValueError, r"compatibility: expected shape \[2, 3, 3\], got \[1, 3, 3\]"),
     ("compatibility", EYE.int(), TypeError, "compatibility: expected dtype .* got int32"),
     ("compatibility", EYE / 0, ValueError, "compatibility: expected finite values, got 18 value"),
+    ("compatibility", EYE - 0.5, ValueError, r"compatibility: expected values in 0\.\.inf, got -0\.5"),
     ("compatibility", EYE.to("meta"), ValueError, r"compatibility: expected the device of cost \(cpu\), got"),
     (
         "threshold",

@@ -72,6 +72,7 @@ def test_the_callback_trains_as_by_hand(kind: Any, clean_weight: float) -> None:
     trainer(mixing).fit(module, loader())
     assert_states(state(module.net), by_hand(kind, clean_weight=clean_weight))
     assert (mixing.clean_loss is not None) == bool(clean_weight)
+    assert mixing.clean_loss is None or not mixing.clean_loss.requires_grad
 
 
 @both
@@ -195,6 +196,19 @@ def test_the_step_is_put_back_when_the_fit_fails(clean_weight: float) -> None:
     good = Plain()
     trainer(mixing).fit(good, loader())  # the callback can be used again
     assert len(good.trained) == 2
+
+
+def test_a_step_that_was_never_put_back_is_not_wrapped_twice() -> None:
+    class Automatic(Plain):
+        automatic_optimization = True
+
+    module, mixing = Automatic(), ComixMixing(mixer(), saliency="spectral")
+    for _ in range(2):  # a fit that ended without a word, then another
+        mixing.on_train_start(None, module)
+    module.training_step(next(iter(loader())), 0)
+    assert torch.equal(module.trained[0][0], mixing.result.images)
+    mixing.on_train_end(None, module)
+    assert "training_step" not in vars(module)
 
 
 def test_a_closure_that_runs_several_times_sees_one_mixed_batch() -> None:

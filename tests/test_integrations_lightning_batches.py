@@ -101,6 +101,18 @@ def test_a_criterion_of_ones_own() -> None:
     torch.testing.assert_close(mixed.clean_loss, 2 * F.multi_margin_loss(network()(images), targets))
 
 
+@pytest.mark.parametrize("clean_weight", [0.0, 0.5])
+def test_options_of_the_loss_concern_the_mixed_part(clean_weight: float) -> None:
+    mixed = Mixed().comix_step(next(iter(loader())), clean_weight=clean_weight)
+    logits = torch.linspace(-1, 1, 6 * CLASSES).view(6, CLASSES)
+    clean = mixed.clean_loss if clean_weight else 0.0
+    for smoothing in (0.0, 0.3):
+        for reduction in ("mean", "sum", "none"):
+            expected = F.cross_entropy(logits, mixed.targets, label_smoothing=smoothing, reduction=reduction)
+            found = mixed.loss(logits, label_smoothing=smoothing, reduction=reduction)
+            torch.testing.assert_close(found, expected + clean)
+
+
 def test_what_a_step_returns() -> None:
     module = Mixed()
     mixed = module.comix_step(next(iter(loader())), clean_weight=0.5)

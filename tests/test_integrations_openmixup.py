@@ -65,17 +65,17 @@ def draws(n: int, alpha: float, low: int, high: int) -> tuple[float, torch.Tenso
 # --- the function -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("width", [32, 64])
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 64), (32, 64), (64, 32), (64, 63)])
 @pytest.mark.parametrize("start", range(4))
-def test_equals_compat_for_the_same_draws(start: int, width: int) -> None:
-    images, labels, saliency = batch(height=width, width=width)
+def test_equals_compat_for_the_same_draws(start: int, height: int, width: int) -> None:
+    images, labels, saliency = batch(height=height, width=width)
     seed(start)
     mixed, (own, partner, lam) = co.puzzlemix(images, labels, 1.0, features=saliency, **OWN)
     after = np.random.rand(), torch.rand(1)
     seed(start)
     share, index, blocks = draws(6, 1.0, 1, 5)
     assert (np.random.rand(), torch.rand(1)) == after
-    terms = {"beta": 1.2, "gamma": 0.5, "eta": 0.2, "neigh_size": min(4, width // blocks), "n_labels": 3}
+    terms = {"beta": 1.2, "gamma": 0.5, "eta": 0.2, "neigh_size": 4, "n_labels": 3}
     expected, ratio = mixup_graph(
         images,
         saliency,
@@ -277,14 +277,16 @@ def test_dist_mode_is_the_plain_mode_for_the_same_partners(monkeypatch: pytest.M
     noise = {"noise": 0.1 * torch.rand(images.shape), "adv_mask2": 1}
     for extra in ({}, noise):
         seed(5)
+        extra = {"lam": 0.5, "beta": 0.1, **extra}  # for masks that know who the partner is
         arguments = {"features": saliency, "dist_mode": True, "idx_shuffle_mix": order, **OWN, **extra}
         spread, (*_, lam) = co.puzzlemix(images, labels, 1.0, **arguments)
         seed(5)
         with monkeypatch.context() as patched:
             patched.setattr(torch, "randperm", lambda n: order)
-            alone, (*_, expected) = co.puzzlemix(images, labels, 1.0, features=saliency, **OWN, **extra)
+            alone, (*_, expected) = co.puzzlemix(images, labels, 1.0, features=saliency, **{**OWN, **extra})
         torch.testing.assert_close(spread, alone)
         assert torch.equal(lam, expected)
+        assert lam.unique().numel() > 3
 
 
 TWO_PROCESSES = """
@@ -387,7 +389,14 @@ def test_the_signature_is_the_librarys() -> None:
 
 WITHOUT = """
 import sys
-sys.modules["openmixup"] = None  # importing it fails
+if sys.argv[1] == "missing":
+    sys.modules["openmixup"] = None  # importing it fails
+else:
+    class Broken:
+        def find_spec(self, name, path=None, target=None):
+            if name == "openmixup":
+                raise AttributeError("module 'mmcv' has no attribute 'runner'")
+    sys.meta_path.insert(0, Broken())
 import comix.integrations.openmixup as co
 import torch
 assert "ComixClassification" not in co.__all__
@@ -399,6 +408,7 @@ for wanted in (co.patch, lambda: co.ComixClassification):
     except ImportError as error:
         text = str(error)
         assert "needs OpenMixup, which does not import here" in text and "pip install openmixup" in text, text
+        assert sys.argv[1] == "missing" or "(module 'mmcv' has no attribute 'runner')" in text, text
     else:
         raise AssertionError(wanted)
 try:
@@ -408,8 +418,9 @@ except AttributeError as error:
 """
 
 
-def test_without_openmixup() -> None:
-    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, timeout=300)
+@pytest.mark.parametrize("how", ["missing", "broken"])
+def test_without_openmixup(how: str) -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT, how], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
 
 

@@ -146,6 +146,22 @@ class _Last(nn.Module):
         return x[-1] if isinstance(x, list) and isinstance(x[-1], torch.Tensor) and x[-1].ndim == 2 else x
 
 
+SIGMOID = {"type": "CrossEntropyLoss", "use_sigmoid": True}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_losses_of_independent_classes_are_summed_over_classes(mode: str) -> None:
+    """As the library's heads do: the mean is over samples alone."""
+    net = model(mode, the_head=head(SIGMOID))
+    heard, targets = Heard(net), []
+    net.head.criterion.register_forward_pre_hook(lambda _, given: targets.append(given[1]))
+    images, labels = batch()
+    found, _ = net.forward_mix(images, labels)
+    scores, soft = heard.scores[-1], targets[-1]
+    each = F.binary_cross_entropy_with_logits(scores, soft.to(scores.dtype), reduction="none")
+    torch.testing.assert_close(found["loss"], each.sum() / 6)
+
+
 @pytest.mark.parametrize("multi_label", [True, False])
 def test_every_sample_counts_with_its_own_shares(multi_label: bool) -> None:
     net = model("comix_puzzle", the_head=head(SOFT if multi_label else HARD, multi_label))

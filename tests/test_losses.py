@@ -106,6 +106,8 @@ def test_how_many_entries_is_known_from_the_plan() -> None:
     assert class_pairs(label_plan(), targets)[0].shape == (8, 8)
     many = torch.arange(100)
     assert class_pairs(label_plan(), many)[0].shape == (8, 18)  # 3 x 3 blocks of two inputs
+    wide = comix.MixPlan.from_labels(torch.randint(8, (8, 2, 3, 2), generator=seeded(6)))
+    assert class_pairs(wide, many)[0].shape == (8, 12)
     generator = seeded()
     images, saliency = torch.rand(8, 3, 16, 16), torch.rand(8, 16, 16)
     for mixer in (comix.PuzzleMix, comix.CoMixup):
@@ -124,6 +126,24 @@ def test_a_plan_of_pairs_that_was_written_to_is_not_trusted(assigned: bool) -> N
     index, weight = class_pairs(plan, torch.arange(8))
     assert index.shape == (8, 8)
     torch.testing.assert_close(dense(index, weight, 8), plan.ratio(8), rtol=0, atol=1e-6)
+
+
+def test_small_shares_keep_their_digits() -> None:
+    shares = torch.tensor([1e-3, 3e-5, 7e-7, 1 - 2e-6])
+    plan = comix.MixPlan.from_mask(shares.view(4, 1, 1), torch.arange(4).roll(1))
+    _, weight = class_pairs(plan, torch.arange(4))
+    torch.testing.assert_close(weight[:3, 1], shares[:3], rtol=1e-6, atol=0)
+    torch.testing.assert_close(weight[3, 1], 1 - shares[3], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("k", [None, 1])
+@pytest.mark.parametrize("make", [mask_plan, label_plan])
+def test_a_share_that_is_not_a_number_stays_one(make: Any, k: int | None) -> None:
+    plan = make(8)
+    plan.weight[2, 0, 0, 0] = torch.nan  # after the checks of the constructor
+    _, weight = class_pairs(plan, torch.arange(8), k=k)
+    assert weight.isnan().all(1).tolist() == [row == 2 for row in range(8)]
+    assert weight.isnan().any(1).tolist() == [row == 2 for row in range(8)]
 
 
 @pytest.mark.parametrize("k", [1, 2, 4, 11])
