@@ -196,6 +196,10 @@ assert "gco" not in sys.modules
 def test_replay_ends_with_its_context() -> None:
     with comix.compat.replay():
         assert comix.compat._replay.replaying()
+        with comix.compat.replay():
+            pass
+        assert comix.compat._replay.replaying()  # until the outer one ends
+    assert not comix.compat._replay.replaying()
     with pytest.raises(ValueError, match="n_labels"), comix.compat.replay():
         puzzlemix.graphcut_multi(
             np.eye(2), np.eye(2), np.ones((1, 2)), np.ones((2, 1)), 0.5, 1, 1, n_labels=1

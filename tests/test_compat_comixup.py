@@ -201,6 +201,9 @@ def test_one_output_with_soft_labels() -> None:
     labels = comixup.graphcut_multi(np.zeros((2, 3, 4), np.float32), n_label=2, add_idx=[True, False, True])
     assert labels.dtype == np.int32
     assert labels.shape == (6,)
+    cost = np.random.default_rng(0).random((2, 3, 4)).astype(np.float32)
+    for n_label in (1, 5):  # soft labels have two members or three; anything else: there are none
+        np.testing.assert_array_equal(comixup.graphcut_multi(cost, 0.0, n_label=n_label), cost.argmin(2).flat)
     with pytest.raises(ValueError, match="add_idx: expected 3 of 1 inputs"):
         comixup.graphcut_multi(np.zeros((2, 3, 4), np.float32), n_label=3, add_idx=[True])
 
@@ -313,6 +316,49 @@ def test_a_worker_mixes_all_it_gets_as_one_partition() -> None:
     assert torch.equal(worker[1], whole[1])
 
 
+def test_blocks_per_side_are_drawn_for_minus_one() -> None:
+    images, saliency, target = torch.rand(3, 3, 16, 16), torch.rand(3, 16, 16), torch.eye(3)
+    drawn = set()
+    for value in range(12):
+        seed(value)
+        args = SimpleNamespace(**{**vars(DEFAULTS), "m_block_num": -1})
+        mixed, soft = comixup.mixup_process(images, target, args, saliency)
+        seed(value)
+        args.m_block_num = int(2 ** np.random.randint(1, 5))  # before all other draws
+        want = comixup.mixup_process(images, target, args, saliency)
+        assert torch.equal(mixed, want[0])
+        assert torch.equal(soft, want[1])
+        drawn.add(args.m_block_num)
+    assert drawn == {2, 4, 8, 16}
+
+
+def test_every_number_of_the_script_reaches_the_solver(monkeypatch: pytest.MonkeyPatch) -> None:
+    match, seen = comix.compat.comixup.match, []
+    solver = match.solve
+    monkeypatch.setattr(match, "solve", lambda *a: (seen.append(a[3]), solver(*a))[1])
+    images, saliency, target = torch.rand(3, 3, 8, 8), torch.rand(3, 8, 8), torch.eye(3)
+    numbers = {"m_beta": 0.1, "m_gamma": 0.2, "m_eta": 0.3, "mixup_alpha": 0.4, "m_thres": 0.5}
+    kinds = {"m_thres_type": "soft", "set_resolve": False, "m_niter": 2, "m_omega": 0.6}
+    comixup.mixup_process(images, target, SimpleNamespace(m_block_num=2, m_part=3, **numbers, **kinds), saliency)
+    assert seen.pop() == match.Settings(0.1, 0.2, 0.3, 0.4, 0.5, "soft", False, 2, omega=0.6)
+    params = {"m_block_num": 2, "m_beta": 0.1, "thres": 0.5, "lam_dist": 0.6, "set_resolve": False}
+    comixup_imagenet.mixup_match(images, target, params, saliency)
+    assert seen.pop() == match.Settings(0.1, 1.0, 0.05, 1.0, 0.5, "hard", False, 3, omega=0.6, power=1)
+
+
+@pytest.mark.parametrize("replayed", [False, True])
+def test_what_targets_are_divided_by(replayed: bool) -> None:
+    """Their own sum in one script, the number of blocks in the other: it shows where they do not sum to 1."""
+    images, saliency, target = torch.rand(16, 3, 16, 16), torch.rand(16, 16, 16) + 0.1, 3 * torch.eye(16)
+    with comix.compat.replay() if replayed else comix.debug():
+        seed(0)
+        sums = comixup.mixup_process(images, target, DEFAULTS, saliency)[1].sum(1)
+        torch.testing.assert_close(sums, torch.ones(16))
+        seed(0)
+        sums = comixup_imagenet.mixup_match(images, target, IMAGENET, saliency)[1].sum(1)
+        torch.testing.assert_close(sums, torch.full((16,), 3.0))
+
+
 def test_helpers_of_the_imagenet_script() -> None:
     assert torch.equal(
         comixup_imagenet.to_onehot(inp=torch.tensor([2, 0]), num_classes=3), torch.eye(3)[[2, 0]]
@@ -395,6 +441,9 @@ def test_bad_batches() -> None:
         comixup.mixup_process(images, target, far, saliency)
     with pytest.raises(TypeError, match="param_list: expected a mapping with m_block_num"):
         comixup_imagenet.mixup_match(images, target, {"m_beta": 1}, saliency)
+    for wrong in (None, SimpleNamespace(**IMAGENET)):
+        with pytest.raises(TypeError, match="param_list: expected a mapping with m_block_num, .*, got TypeE"):
+            comixup_imagenet.mixup_match(images, target, wrong, saliency)
     with (
         comix.compat.replay(),
         pytest.raises(ValueError, match="square images that 4 blocks divide in replay"),

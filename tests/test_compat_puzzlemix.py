@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import comix.compat
@@ -129,6 +130,20 @@ def test_transport_plans(case: Case) -> None:
     assert (got <= arrays["cost_full_ref"] + 1e-6).all()
 
 
+@pytest.mark.parametrize("eps", [1e-8, 0.3])
+def test_masks_of_small_pairs_by_enumeration(eps: float) -> None:
+    rng = np.random.default_rng(2)
+    t = np.array(list(itertools.product([0, 0.5, 1], repeat=4))).reshape(-1, 2, 2)  # the partner's share
+    for alpha in (0.0, 0.2, 0.5, 1.0):
+        first, second, down, right = (rng.random(shape) for shape in ((2, 2), (2, 2), (1, 2), (2, 1)))
+        prior = -np.log(np.array([alpha**2, 2 * alpha * (1 - alpha), (1 - alpha) ** 2]) + eps)
+        energies = ((1 - t) * first + t * second + 0.8 * prior[(2 * t).astype(int)] / 4).sum((1, 2))
+        energies += ((down + 0.1) * np.diff(t, axis=1) ** 2).sum((1, 2))
+        energies += ((right + 0.1) * np.diff(t, axis=2) ** 2).sum((1, 2))
+        found = puzzlemix.graphcut_multi(first, second, down, right, alpha, 0.1, 0.8, 3, eps)
+        np.testing.assert_array_equal(found, 1 - t[energies.argmin()])
+
+
 # ---- the parts by themselves -----------------------------------------------------------------------------
 
 
@@ -169,6 +184,19 @@ def test_patches_move() -> None:
     assert torch.equal(puzzlemix_imagenet.transport_image(image, plan, 2, 2), moved)
     with pytest.raises(ValueError, match="batch_size: expected 2"):
         puzzlemix.transport_image(image, plan, 3, 2, 2)
+
+
+def test_ratios_are_those_of_numpy() -> None:
+    for given, drawn in (((0.005,), (0.005, 0.005)), ((2.0,), (2.0, 2.0)), ((0.3, 4.0), (0.31, 4.01))):
+        np.random.seed(5)
+        ratio = puzzlemix.get_lambda(*given)
+        np.random.seed(5)
+        assert ratio == np.random.beta(*drawn)
+    np.random.seed(5)
+    assert puzzlemix.get_lambda(0.0) == puzzlemix.get_lambda(-1.0, 3.0) == 1.0
+    drawn_next = np.random.uniform()
+    np.random.seed(5)
+    assert drawn_next == np.random.uniform()  # nothing was drawn
 
 
 def test_cutmix_leaves_its_input_alone() -> None:
@@ -276,10 +304,11 @@ def test_replay_refuses_what_the_official_code_cannot_take() -> None:
 # ---- the other repository's script -----------------------------------------------------------------------
 
 
-def test_imagenet_functions_are_the_same_with_fewer_arguments() -> None:
+@pytest.mark.parametrize(("side", "grid"), [(32, 4), (64, 2)])  # in the latter, blocks wider than 16 pixels
+def test_imagenet_functions_are_the_same_with_fewer_arguments(side: int, grid: int) -> None:
     torch.manual_seed(1)
-    images, saliency = torch.rand(2, 3, 32, 32), torch.rand(2, 32, 32)
-    options = {"block_num": 4, "alpha": 0.4, "beta": 1.2, "gamma": 0.5, "n_labels": 3, "transport": True}
+    images, saliency = torch.rand(2, 3, side, side), torch.rand(2, side, side)
+    options = {"block_num": grid, "alpha": 0.4, "beta": 1.2, "gamma": 0.5, "n_labels": 3, "transport": True}
     before = images.clone()
     for dataset in (None, "imagenet"):
         ours = puzzlemix_imagenet.mixup_graph(images, saliency, [1, 0], t_eps=0.8, dataset=dataset, **options)  # type: ignore[arg-type]

@@ -227,14 +227,18 @@ def test_a_closure_that_runs_several_times_sees_one_mixed_batch() -> None:
 def test_outputs_of_the_training_step(output: str) -> None:
     class Other(Plain):
         def training_step(self, batch: Any, batch_idx: int) -> Any:
-            loss = super().training_step(batch, batch_idx)
-            return {"loss": loss, "more": 1} if output == "mapping" else None
+            losses.append(super().training_step(batch, batch_idx))
+            returned.append({"loss": losses[-1], "more": 1} if output == "mapping" else None)
+            return returned[-1]
 
+    losses: list[Tensor] = []
+    returned: list[Any] = []
     module, mixing = Other(), ComixMixing(mixer(), clean_weight=0.7)
     before = state(module.net)
     trainer(mixing).fit(module, loader())
     if output == "mapping":
         assert_states(state(module.net), by_hand(comix.PuzzleMix, clean_weight=0.7))
+        assert all(mine["loss"] is loss for mine, loss in zip(returned, losses, strict=True))  # only read
     else:  # Lightning skips such batches
         assert torch.equal(before["4.weight"], module.net[4].weight)
 

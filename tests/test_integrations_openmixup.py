@@ -366,12 +366,15 @@ def test_patch_and_unpatch_everywhere_and_back(library: Any) -> None:
 
 
 def test_patch_where_comixs_was_put_by_hand(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    co.patch()
+    co.unpatch()  # what was once replaced is not remembered
     monkeypatch.setattr(library, "puzzlemix", co.puzzlemix)
     monkeypatch.setattr(library, "nothing_yet", None, raising=False)
     co.patch()
     assert library.puzzlemix is co.puzzlemix
     assert library.nothing_yet is None
     co.unpatch()
+    assert library.puzzlemix is co.puzzlemix
 
 
 def test_the_signature_is_the_librarys() -> None:

@@ -310,6 +310,10 @@ def test_accuracies() -> None:
             r"mix_args\['comixup'\]: expected names among .*partition.*'gird'",
             mode_args("comixup", {"gird": 4}),
         ),
+        *(
+            (TypeError, rf"mix_args\['comixup'\]: .*, got '{name}'", mode_args("comixup", {name: 2}))
+            for name in ("alpha", "num_classes", "generator")
+        ),
         (
             TypeError,
             r"mix_args\['comix_puzzle'\]: expected names .*'blocks'",

@@ -242,7 +242,8 @@ def test_the_bound_autocast_is_open_during_the_saliency_pass() -> None:
     amp_autocast = partial(torch.autocast, device_type="cpu", dtype=torch.bfloat16)
     mixed, soft = build().bind(model, amp_autocast)(x, target)
     build().bind(model)(x, target)
-    assert model.seen == [(torch.bfloat16, False), (torch.float32, False)]
+    build().bind(model, amp_autocast).bind(model)(x, target)  # the last call of bind counts, all of it
+    assert model.seen == [(torch.bfloat16, False), (torch.float32, False), (torch.float32, False)]
     assert model.training
     assert (mixed.dtype, soft.dtype) == (torch.float32, torch.float32)
     assert not torch.is_autocast_enabled("cpu")
