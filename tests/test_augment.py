@@ -287,6 +287,16 @@ def test_saliency_given_by_a_model_or_by_neither(name: str) -> None:
 
 
 @both
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.float64], ids=str)
+def test_soft_labels_of_any_dtype_with_a_model(name: str, dtype: torch.dtype) -> None:
+    images, targets, _ = batch()
+    model, one_hot = network(), F.one_hot(targets, CLASSES)
+    result = build(name)(images, one_hot.to(dtype), model=model)
+    assert torch.equal(result.saliency, comix.input_saliency(model, images, one_hot.float()))
+    assert torch.equal(result.images, build(name)(images, targets, saliency=result.saliency).images)
+
+
+@both
 def test_saliency_without_information_is_uniform(name: str) -> None:
     images, targets, saliency = batch()
     for empty in (0.0, float("nan"), float("inf")):

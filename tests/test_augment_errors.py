@@ -175,7 +175,21 @@ def test_a_device_without_solvers(kind: Any) -> None:
         kind(num_classes=3)(meta[0], meta[1], saliency=meta[2])
 
 
+class OnCuda(torch.Generator):
+    """What a generator says that lives on a device; one that does needs the device."""
+
+    device = torch.device("cuda:0")
+
+
 def test_only_dense_tensors_cpu_generators_and_real_booleans() -> None:
+    cost = -torch.rand(1, 2, 2, 2)
+    for call in (
+        comix.PuzzleMix,
+        comix.CoMixup,
+        lambda generator: comix.comixup_labels(cost, generator=generator),
+    ):
+        with pytest.raises(ValueError, match=r"^generator: expected a CPU generator \(.*, got cuda:0$"):
+            call(generator=OnCuda())  # type: ignore[operator]
     sparse = torch.zeros(2, 3).to_sparse()
     with pytest.raises(TypeError, match=r"images: expected a dense tensor, got sparse_coo"):
         comix.spectral_residual(sparse)

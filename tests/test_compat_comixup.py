@@ -204,6 +204,8 @@ def test_one_output_with_soft_labels() -> None:
     cost = np.random.default_rng(0).random((2, 3, 4)).astype(np.float32)
     for n_label in (1, 5):  # soft labels have two members or three; anything else: there are none
         np.testing.assert_array_equal(comixup.graphcut_multi(cost, 0.0, n_label=n_label), cost.argmin(2).flat)
+    with pytest.raises(ValueError, match="beta: expected a number of at least 0, got -1"):
+        comixup.graphcut_multi(cost, beta=-1)
     with pytest.raises(ValueError, match="add_idx: expected 3 of 1 inputs"):
         comixup.graphcut_multi(np.zeros((2, 3, 4), np.float32), n_label=3, add_idx=[True])
 
@@ -339,7 +341,9 @@ def test_every_number_of_the_script_reaches_the_solver(monkeypatch: pytest.Monke
     images, saliency, target = torch.rand(3, 3, 8, 8), torch.rand(3, 8, 8), torch.eye(3)
     numbers = {"m_beta": 0.1, "m_gamma": 0.2, "m_eta": 0.3, "mixup_alpha": 0.4, "m_thres": 0.5}
     kinds = {"m_thres_type": "soft", "set_resolve": False, "m_niter": 2, "m_omega": 0.6}
-    comixup.mixup_process(images, target, SimpleNamespace(m_block_num=2, m_part=3, **numbers, **kinds), saliency)
+    comixup.mixup_process(
+        images, target, SimpleNamespace(m_block_num=2, m_part=3, **numbers, **kinds), saliency
+    )
     assert seen.pop() == match.Settings(0.1, 0.2, 0.3, 0.4, 0.5, "soft", False, 2, omega=0.6)
     params = {"m_block_num": 2, "m_beta": 0.1, "thres": 0.5, "lam_dist": 0.6, "set_resolve": False}
     comixup_imagenet.mixup_match(images, target, params, saliency)
@@ -382,6 +386,9 @@ def test_remainders_are_dropped_in_replay_only() -> None:
     mixer.close()
     with comix.compat.replay():
         assert len(comixup_imagenet.mixup_match(images, target, IMAGENET, saliency)[0]) == 16
+        assert (
+            len(comixup_imagenet.mixup_match(images, target, IMAGENET, saliency, torch.rand(20, 20))[0]) == 16
+        )
         with pytest.raises(ValueError, match="out: expected a multiple of 16 images in replay, got 20"):
             mixer(images, target, IMAGENET, saliency)
         with pytest.raises(ValueError, match="out: expected at least 16 images in replay, got 3"):
@@ -433,7 +440,10 @@ def test_bad_batches() -> None:
         comixup.mixup_process(images, target, DEFAULTS, saliency, torch.eye(3))
     with pytest.raises(ValueError, match=r"sc: expected shape \[4, 8, 8\] .*got \[3, 8, 8\]"):
         comixup.mixup_process(images, target, DEFAULTS, saliency[:3])
-    for blocks in (0, 9):
+    for blocks in (0, 9, -2):
+        args = SimpleNamespace(**{**vars(DEFAULTS), "m_block_num": blocks})
+        with pytest.raises(ValueError, match=f"m_block_num: expected .*, got {blocks}"):
+            comixup.mixup_process(images, target, args, saliency)
         with pytest.raises(ValueError, match=f"m_block_num: expected .*, got {blocks}"):
             comixup_imagenet.mixup_match(images, target, {**IMAGENET, "m_block_num": blocks}, saliency)
     far = SimpleNamespace(**{**vars(DEFAULTS), "m_omega": 2})

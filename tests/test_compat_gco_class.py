@@ -94,6 +94,10 @@ def test_energies_and_labels_have_the_official_types() -> None:
     assert graph.compute_energy() == reached + 2.0
     assert isinstance(graph.compute_energy(), float)
     assert (graph.nb_sites, graph.nb_labels, graph.energy_is_float) == (4, 3, False)
+    graph = line(1)
+    graph.set_smooth_cost(0.25 * (1 - np.eye(3)))  # nor is what only distances add up to
+    graph.init_label_at_site(3, 2)
+    assert graph.compute_smooth_energy() == 0.25
 
 
 def test_single_moves() -> None:

@@ -99,6 +99,16 @@ def test_a_criterion_of_ones_own() -> None:
     mixed = Mixed().comix_step((images, targets), criterion=criterion, clean_weight=2.0)
     assert torch.equal(calls[0], targets)
     torch.testing.assert_close(mixed.clean_loss, 2 * F.multi_margin_loss(network()(images), targets))
+    expected = comix.input_saliency(network(), images, targets, criterion=F.multi_margin_loss)
+    plain = Mixed().comix_step((images, targets), criterion=F.multi_margin_loss)
+    assert torch.equal(plain.saliency, expected)
+    for clean_weight in (0.0, 2.0):
+        mixing = ComixMixing(mixer(), criterion=F.multi_margin_loss, clean_weight=clean_weight)
+        trainer(mixing, fast_dev_run=True).fit(Plain(), loader())
+        if clean_weight:
+            torch.testing.assert_close(mixing.clean_loss, mixed.clean_loss.detach())
+        else:
+            assert torch.equal(mixing.result.saliency, expected)
 
 
 @pytest.mark.parametrize("clean_weight", [0.0, 0.5])

@@ -123,16 +123,17 @@ def test_noise_joins_the_images_that_masks_name() -> None:
         torch.testing.assert_close(mixed, expected)
 
 
-def test_a_given_lam_is_used_and_not_drawn() -> None:
+@pytest.mark.parametrize("given", [0.0, 1.0])
+def test_a_given_lam_is_used_and_not_drawn(given: float) -> None:
     images, labels, saliency = batch()
     seed(0)
-    _, (_, partner, lam) = co.puzzlemix(images, labels, lam=1.0, features=saliency, eta=50.0)
+    _, (_, partner, lam) = co.puzzlemix(images, labels, lam=given, features=saliency, eta=50.0)
     after = np.random.rand()
     seed(0)
     index, _ = torch.randperm(6), np.random.randint(1, 2)
     assert np.random.rand() == after
     assert torch.equal(partner, labels[index])
-    assert bool((lam == 1).all())
+    assert bool((lam == given).all())
 
 
 @pytest.mark.parametrize("n_labels", [2, 3])
@@ -375,6 +376,16 @@ def test_patch_where_comixs_was_put_by_hand(library: Any, monkeypatch: pytest.Mo
     assert library.nothing_yet is None
     co.unpatch()
     assert library.puzzlemix is co.puzzlemix
+
+
+def test_patch_reaches_the_package_and_no_other(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, another = library.puzzlemix, type(sys)("openmixup_extras")
+    monkeypatch.setattr(sys.modules["openmixup"], "at_the_top", original, raising=False)
+    monkeypatch.setitem(sys.modules, "openmixup_extras", another)
+    another.puzzlemix = original
+    co.patch()
+    assert sys.modules["openmixup"].at_the_top is co.puzzlemix
+    assert another.puzzlemix is original
 
 
 def test_the_signature_is_the_librarys() -> None:

@@ -246,6 +246,8 @@ def test_modes_are_drawn_by_mix_prob_and_alpha_belongs_to_its_mode() -> None:
     assert set(drawn) == {1, 2}
     assert 5 <= drawn.count(1) <= 20
     assert net._mixers[1].alpha == 2.0
+    equal = model(MODES)
+    assert {equal.forward_mix(images, labels, remove_idx=0)[1] for _ in range(8)} == {1}
 
 
 @pytest.mark.parametrize("mix_prob", [None, [0.25, 0.75]])
@@ -362,8 +364,9 @@ def test_wrong_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     images, labels = batch()
     with pytest.raises(TypeError, match=r"gt_label: expected dtype .*, got float32"):
         net.forward_mix(images, torch.eye(10)[labels])
-    with pytest.raises(ValueError, match=r"gt_label: expected shape \[6\]"):
-        net.forward_mix(images, labels[:5])
+    for wrong in (labels[:5], labels.view(6, 1).expand(6, 2), labels.view(6, 1, 1), labels.view(3, 2)):
+        with pytest.raises(ValueError, match=r"gt_label: expected shape \[6\] \(class indices\), got"):
+            net.forward_mix(images, wrong)
     monkeypatch.setattr(net, "_losses", lambda *_: {"loss": torch.tensor(float("nan"))})
     with pytest.raises(ValueError, match=r"loss: expected a finite number \(with fp16, use fp32\), got nan"):
         net.forward_mix(images, labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import comix
@@ -411,3 +412,19 @@ def test_images_seen_through_a_negation_are_mixed_by_value() -> None:
     assert images.is_neg()
     plan = comix.MixPlan.from_mask(torch.full((2, 2, 2), 0.5), torch.tensor([1, 0]))
     torch.testing.assert_close(plan.mix(images), images.mean(0, keepdim=True).expand_as(images))
+
+
+@pytest.mark.parametrize("how", ["assigned", "pickled", "inference"])
+def test_sources_that_change_after_a_mix_are_looked_at_again(how: str) -> None:
+    images, other = torch.rand(3, 1, 4, 4), torch.full((2, 2, 2, 2), 8)
+    with torch.inference_mode(how == "inference"):
+        plan = MixPlan.from_labels(torch.ones(2, 2, 2, 2, dtype=torch.int64))
+        plan.mix(images)
+        if how == "assigned":
+            plan.source = other
+        else:
+            plan.source.copy_(other)
+        if how == "pickled":
+            plan = pickle.loads(pickle.dumps(plan))
+        with pytest.raises(ValueError, match=r"at least 9 \(the plan uses input 8\), got 3"):
+            plan.mix(images)

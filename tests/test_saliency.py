@@ -120,6 +120,16 @@ def test_half_model_and_images(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_criterion_gets_half_outputs_as_float32(dtype: torch.dtype) -> None:
+    images, targets = batch()
+    heard = []
+    input_saliency(
+        small_net().to(dtype), images.to(dtype), targets, criterion=lambda x, _: (heard.append(x), x.sum())[1]
+    )
+    assert [outputs.dtype for outputs in heard] == [torch.float32]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_autocast(dtype: torch.dtype) -> None:
     model, (images, targets) = small_net(), batch()
     exact = input_saliency(model, images, targets)

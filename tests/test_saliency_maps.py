@@ -12,6 +12,7 @@ from comix.saliency import pool_saliency, spectral_residual
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn import functional as F
 
 DEVICES = [
     "cpu",
@@ -47,6 +48,19 @@ def test_spectral_residual_against_numpy(shape: tuple[int, int, int]) -> None:
     for ours, image in zip(saliency, images, strict=True):
         expected = numpy_spectral_residual(image.numpy())
         np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-3, atol=expected.max() * 1e-4)
+
+
+@pytest.mark.parametrize(("size", "small"), [((80, 32), (64, 26)), ((37, 96), (25, 64)), ((128, 1), (64, 1))])
+def test_spectral_residual_of_large_images_is_that_of_small_ones(
+    size: tuple[int, int], small: tuple[int, int]
+) -> None:
+    """The longer side shrinks to 64 pixels, the shorter one to the nearest number."""
+    images = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(3))
+    maps = spectral_residual(F.interpolate(images, size=small, mode="area"))
+    expected = F.interpolate(maps[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
+    torch.testing.assert_close(
+        spectral_residual(images), expected, rtol=1e-3, atol=1e-4 * float(expected.max())
+    )
 
 
 def test_spectral_residual_finds_the_odd_one_out() -> None:

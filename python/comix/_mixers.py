@@ -147,7 +147,9 @@ class Mixer(abc.ABC):
             checks.check_same_device({"images": images, "saliency": saliency})
             saliency = saliency.detach() if saliency.requires_grad else saliency
         elif model is not None:
-            saliency = input_saliency(model, images, targets)
+            # Whole numbers [B, K] are soft labels here, but nothing that a cross entropy takes.
+            takes = targets if targets.ndim == 1 or targets.is_floating_point() else labels
+            saliency = input_saliency(model, images, takes)
         else:
             saliency = spectral_residual(images)
         batch = batch_to_mix(images, labels, self.num_classes) if is_plain(images) else None
