@@ -197,6 +197,12 @@ def test_only_dense_tensors_cpu_generators_and_real_booleans() -> None:
         comix.PuzzleMix(transport="no")  # type: ignore[arg-type]
 
 
+def test_the_ends_of_ranges_are_in_them() -> None:
+    assert comix.CoMixup(omega=1).omega == 1
+    assert comix.CoMixup(omega=0, eta=0, beta=0, gamma=0, tau=0).omega == 0
+    comix.PuzzleMix(alpha=0, beta=0, gamma=0, eta=0, transport_eps=0, neigh_size=1, n_labels=2)
+
+
 def test_numpy_numbers_are_numbers() -> None:
     images, saliency = torch.rand(2, 3, 8, 8), torch.rand(2, 8, 8)
     plain = comix.puzzlemix_mask(images, saliency, [1, 0], 0.5, grid=2, mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -221,6 +227,10 @@ def test_comixup_labels_look_at_their_saliency_and_settings() -> None:
         ("restarts", 0, r"^restarts: expected an int of at least 1, got 0"),
         ("partition", 0, r"^partition: expected an int of at least 1, got 0"),
         ("beta", -1.0, r"^beta: expected a number of at least 0, got -1"),
+        ("gamma", -1.0, r"^gamma: expected a number of at least 0, got -1"),
+        ("tau", -1.0, r"^tau: expected a number of at least 0, got -1"),
+        ("alpha", 0.0, r"^alpha: expected a number above 0, got 0"),
+        ("threshold", "firm", r"^threshold: expected one of 'hard', 'soft', 'hard_official', got 'firm'"),
     ):
         aug = comix.CoMixup(num_classes=3, grid=1)
         setattr(aug, name, value)  # after the checks of the constructor

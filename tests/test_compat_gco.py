@@ -102,6 +102,26 @@ def test_gco_errors(changes: dict[str, Any], error: type[Exception], text: str) 
         gco.cut_grid_graph(**{**arguments, **changes})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("algorithm", ["expansion", "swap"])
+@pytest.mark.parametrize("n_iter", [1, 2])
+def test_rounds_are_counted(n_iter: int, algorithm: str) -> None:
+    stopped = 0
+    for seed in range(12):
+        unary, table = np.random.default_rng(seed).random((6, 6, 5)), 1 - np.eye(5)
+        edges = np.full((5, 6), 0.3), np.full((6, 5), 0.3)
+        found = gco.cut_grid_graph(unary, table, *edges, n_iter=n_iter, algorithm=algorithm)
+        same = comix.grid_cut(unary, table, *edges, method=algorithm, max_sweeps=n_iter).labels
+        np.testing.assert_array_equal(found, same.ravel())
+        stopped += bool((found != gco.cut_grid_graph(unary, table, *edges, algorithm=algorithm)).any())
+    assert stopped or n_iter == 2, "the case needs more than a round"
+
+
+def test_not_a_number_is_named_before_symmetry() -> None:
+    table = np.array([[0, np.nan], [np.nan, 0]])
+    with pytest.raises(ValueError, match=r"pairwise(_cost)?: expected finite values"):
+        gco.cut_grid_graph(np.zeros((2, 2, 2)), table, np.ones((1, 2)), np.ones((2, 1)))
+
+
 GRAPH: dict[str, Any] = {
     "edges": np.array([[0, 1], [1, 2], [0, 3]]),
     "edge_weights": np.array([1.0, 2.0, 0.5]),

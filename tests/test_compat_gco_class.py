@@ -260,3 +260,7 @@ def test_replay_takes_the_official_integers() -> None:
             ValueError, match="pairwise_cost: expected distances and weights whose moves are sub"
         ):
             graph.expansion_on_alpha(1)
+        with pytest.raises(
+            ValueError, match="pairwise_cost: expected distances and weights whose moves are sub"
+        ):
+            graph.expansion()

@@ -233,6 +233,11 @@ def test_any_size_channels_and_dtype(shape: tuple[int, ...], dtype: torch.dtype)
     assert torch.equal(saliency, before[1])
 
 
+def test_masks_to_transport_have_one_channel() -> None:
+    with pytest.raises(ValueError, match=r"mask: expected shape \[N, 1, H, W\], got \[2, 3, 4, 4\]"):
+        puzzlemix.mask_transport(torch.rand(2, 3, 4, 4), torch.rand(2, 4, 4))
+
+
 def test_noise_goes_to_the_sides_that_are_asked() -> None:
     torch.manual_seed(0)
     images, saliency = torch.rand(2, 3, 16, 16), torch.rand(2, 16, 16)
@@ -264,6 +269,7 @@ def test_gradients_reach_the_images() -> None:
         ({"alpha": 1.5}, ValueError, r"alpha: expected one number in 0\.\.1, got 1.5"),
         ({"alpha": np.array([0.1, 0.2])}, ValueError, "alpha: expected one number"),
         ({"t_size": 0}, ValueError, "t_size: expected an int of at least 1, or -1, got 0"),
+        ({"t_size": -2}, ValueError, "t_size: expected an int of at least -1, got -2"),
         ({"alpha": "a"}, TypeError, r"alpha: expected one number in 0\.\.1, got 'a'"),
         ({"mean": [0.5, 0.5]}, ValueError, "mean: expected 3 numbers"),
         ({"std": "a"}, TypeError, "std: expected numbers"),

@@ -207,6 +207,10 @@ def test_errors_of_masks_and_replay() -> None:
     images, saliency = batch(2)
     with pytest.raises(ValueError, match="std: expected the same numbers at all pixels, got others"):
         get_mask(images, saliency, 4, [1, 0], mean=torch.zeros(3, 32, 32), std=torch.rand(3, 32, 32))
+    with pytest.raises(TypeError, match=r"input1: expected dtype float16, .*, got uint8"):
+        transport((255 * images).byte(), saliency, [1, 0], 4, torch.rand(2, 1, 4, 4))
+    with comix.compat.replay(), pytest.raises(ValueError, match="square images that 4 blocks divide"):
+        transport(images[:, :, :16], saliency[:, :16], [1, 0], 4, torch.rand(2, 1, 4, 4))
     for context in (comix.compat.replay, comix.debug):
         with context(), pytest.raises(ValueError, match=r"mask: expected values in 0\.\.1, got -0\.5"):
             transport(images, saliency, [1, 0], 4, torch.full((2, 1, 4, 4), -0.5))

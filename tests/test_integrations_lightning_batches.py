@@ -176,6 +176,9 @@ def test_batches_of_other_forms() -> None:
     trainer(ComixMixing(mixer()), fast_dev_run=True).fit(Taking(), pairs)
     assert isinstance(seen[1], Pair)
     assert seen[1].labels.shape == (6, CLASSES)
+    mixing, (images, targets) = ComixMixing(mixer()), stripes(2).tensors
+    assert mixing.join_batch((1, 2), images, targets) == (images, targets)
+    assert mixing.join_batch([1, 2], images, targets) == [images, targets]
 
 
 # ---- errors ----------------------------------------------------------------------------------------------
