@@ -120,3 +120,11 @@ def test_distances_have_no_graph(kind: str) -> None:
     assert not comixup.distance(torch.rand(3, 2, requires_grad=True), kind).requires_grad
     apart = comixup.distance(torch.tensor([[-3.0, 0.0], [0.0, 1.0]]), "linf")
     assert torch.equal(apart, torch.tensor([[0.0, 3.0], [3.0, 0.0]]))
+
+
+def test_only_more_blocks_than_the_threshold_cost() -> None:
+    """Two outputs that show one input everywhere, in 4 blocks each."""
+    cost, mask = torch.zeros(2, 2, 2), torch.zeros(2, 2, 2, 2)
+    mask[..., 0] = 1
+    for threshold, pairs in ((3.9, 32.0), (4.0, 0.0), (4.1, 0.0)):
+        assert float(comixup.obj_fn_thres(cost, mask, 0.0, 1.0, threshold)) == pairs

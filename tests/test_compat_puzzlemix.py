@@ -14,6 +14,7 @@ import torch
 from comix.compat import puzzlemix, puzzlemix_imagenet
 from golden_data import Case, cases, ids, load, normalised_images
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
 LABEL, FULL, TRANSPORT = (cases(file) for file in ("puzzlemix_label", "puzzlemix_full", "transport"))
 
@@ -313,14 +314,20 @@ def test_replay_refuses_what_the_official_code_cannot_take() -> None:
 @pytest.mark.parametrize(("side", "grid"), [(32, 4), (64, 2)])  # in the latter, blocks wider than 16 pixels
 def test_imagenet_functions_are_the_same_with_fewer_arguments(side: int, grid: int) -> None:
     torch.manual_seed(1)
-    images, saliency = torch.rand(2, 3, side, side), torch.rand(2, side, side)
-    options = {"block_num": grid, "alpha": 0.4, "beta": 1.2, "gamma": 0.5, "n_labels": 3, "transport": True}
+    spots = torch.rand(2, 1, 4, 4)
+    spots[..., :2, :2] += 3  # both images are salient there, so blocks of one of them move
+    images, saliency = torch.rand(2, 3, side, side), F.interpolate(spots, size=side)[:, 0]
+    options = {"block_num": grid, "alpha": 0.4, "beta": 0.1, "gamma": 0.5, "n_labels": 3, "transport": True}
+    still = puzzlemix.mixup_graph(images, saliency, [1, 0], **{**options, "transport": False})  # type: ignore[arg-type]
     before = images.clone()
     for dataset in (None, "imagenet"):
-        ours = puzzlemix_imagenet.mixup_graph(images, saliency, [1, 0], t_eps=0.8, dataset=dataset, **options)  # type: ignore[arg-type]
-        same = puzzlemix.mixup_graph(images, saliency, [1, 0], t_eps=0.8, t_size=-1, **options)  # type: ignore[arg-type]
+        ours = puzzlemix_imagenet.mixup_graph(
+            images, saliency, [1, 0], t_eps=0.001, dataset=dataset, **options
+        )  # type: ignore[arg-type]
+        same = puzzlemix.mixup_graph(images, saliency, [1, 0], t_eps=0.001, t_size=-1, **options)  # type: ignore[arg-type]
         assert torch.equal(ours[0], same[0])
         assert torch.equal(ours[1], same[1])
+        assert not torch.equal(ours[0], still[0])
         assert torch.equal(images, before)
 
 

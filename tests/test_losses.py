@@ -179,7 +179,7 @@ def test_it_is_cross_entropy_with_dense_targets(
 ) -> None:
     index, weight = random_pairs()
     weight = (weight * torch.linspace(0.5, 2, 6, dtype=torch.float64)[:, None]).to(dtype)  # any sums
-    class_weight = torch.linspace(0, 2, CLASSES, dtype=dtype) if weighted else None
+    class_weight = torch.linspace(0, 3, CLASSES, dtype=dtype) if weighted else None
     ours, theirs = random_logits(dtype=dtype), random_logits(dtype=dtype)
     options: dict[str, Any] = {"label_smoothing": smoothing, "reduction": reduction}
     loss = soft_cross_entropy(ours, index, weight, class_weight=class_weight, **options)

@@ -50,6 +50,12 @@ OF_PLAN: list[Wrong] = [
         ValueError,
         r"weight: expected two weights per block that sum to 1, .* off by 0.1",
     ),
+    (
+        "weight",
+        WEIGHT * 1.001,
+        ValueError,
+        "weight: expected two weights per block that sum to 1, .* by 0.001",
+    ),
     ("weight", WEIGHT * 0, ValueError, "weight: expected two weights per block that sum to 1, .* off by 1"),
     ("weight", WEIGHT * math.nan, ValueError, r"weight: expected finite values, got 4 value\(s\)"),
     ("weight", WEIGHT + torch.tensor([1, -1]), ValueError, r"weight: expected values in 0\.\.1, got -0.5"),
