@@ -254,3 +254,12 @@ def test_install(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cut_grid_graph is installed.cut_grid_graph
     for name in ("gco", "gco.pygco"):
         monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.mark.parametrize("algorithm", ["expansion", "swap"])
+def test_one_label_is_enough_outside_replay(algorithm: str) -> None:
+    arguments = np.ones((2, 3, 1)), np.zeros((1, 1)), np.ones((1, 3)), np.ones((2, 2))
+    assert gco.cut_grid_graph(*arguments, algorithm=algorithm).tolist() == [0] * 6
+    text = r"unary_cost: expected at least 2 labels in replay \(gco would abort\), got 1"
+    with comix.compat.replay(), pytest.raises(ValueError, match=text):
+        gco.cut_grid_graph(*arguments, algorithm=algorithm)
