@@ -358,40 +358,7 @@ def test_return_loss_under_autocast_and_with_a_dict_output() -> None:
     loss.backward()
 
 
-# ---- input_saliency: wrappers and errors -----------------------------------------------------------------
-
-
-def test_data_parallel_is_bypassed() -> None:
-    model, (images, targets) = small_net(), batch()
-    wrapped = nn.DataParallel(model)
-    wrapped.forward = None  # calling it would fail
-    hidden = nn.Identity()
-    hidden._orig_mod = wrapped  # as torch.compile(wrapped) holds it
-    for given in (wrapped, hidden):
-        assert torch.equal(input_saliency(given, images, targets), input_saliency(model, images, targets))
-
-
-@pytest.fixture
-def process_group(tmp_path):
-    distributed = torch.distributed
-    if not (distributed.is_available() and distributed.is_gloo_available()):
-        pytest.skip("this torch has no gloo backend")
-    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    yield
-    distributed.destroy_process_group()
-
-
-def test_distributed_data_parallel(process_group: None) -> None:
-    model, (images, targets) = small_net(), batch()
-    expected = input_saliency(model, images, targets)
-    ddp = nn.parallel.DistributedDataParallel(model)
-    before = snapshot(model)
-    assert torch.equal(input_saliency(ddp, images, targets), expected)
-    assert_unchanged(model, before)
-    # The clean pass through the module and the mixed one through the wrapper share one backward pass.
-    _, loss = input_saliency(ddp, images, targets, return_loss=True)
-    (loss + F.cross_entropy(ddp(images.flip(0)), targets)).backward()
-    assert all(p.grad is not None for p in model.parameters())
+# ---- input_saliency: errors -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,8 @@ def input_saliency(
         )
     network = _without_parallel_wrapper(model)
     # Non-reentrant checkpoints run their forward again during the backward pass: eval mode must cover both.
-    with torch.enable_grad(), _eval_mode(network, wanted=not return_loss):
+    kept_apart = _buffers_kept_apart(network, wanted=return_loss and network is not model)
+    with torch.enable_grad(), _eval_mode(network, wanted=not return_loss), kept_apart:
         # Tensors made in inference mode cannot carry gradients, their copies can.
         leaf = (images.clone() if images.is_inference() else images.detach()).requires_grad_()
         # A copy goes in, so that a model which normalises in place neither fails nor writes to ``images``.
@@ -213,6 +214,33 @@ def _eval_mode(network: Model, *, wanted: bool) -> Iterator[None]:
     finally:
         for module, flag in zip(modules, flags, strict=True):
             module.training = flag
+
+
+@contextmanager
+def _buffers_kept_apart(network: Model, *, wanted: bool) -> Iterator[None]:
+    """Inside, buffers are tensors of their own in the same memory.
+
+    DistributedDataParallel writes to all buffers whenever it is called. In older versions of torch, 2.2 among
+    them, that counts as a change of what an earlier pass of the module keeps for its backward pass (BatchNorm
+    keeps its running statistics), which then fails. Changes of the buffers do not count for these tensors.
+    """
+    modules = network.modules() if wanted and isinstance(network, nn.Module) else ()
+    # TorchScript modules accept no other buffers.
+    holders = [module._buffers for module in modules if not isinstance(module, torch.jit.ScriptModule)]
+    own = [
+        (buffers, name, buffer, buffer.data)
+        for buffers in holders
+        for name, buffer in buffers.items()
+        if type(buffer) is Tensor and not buffer.requires_grad
+    ]
+    try:
+        for buffers, name, _, same_memory in own:
+            buffers[name] = same_memory
+        yield
+    finally:
+        for buffers, name, buffer, same_memory in own:
+            if buffers.get(name) is same_memory:  # and no new one that the model put there
+                buffers[name] = buffer
 
 
 def _cross_entropy(outputs: Any, targets: Any, images: Tensor) -> Tensor:
