@@ -24,7 +24,8 @@ import pytest
 import torch
 from comix import _native as native
 from torch._subclasses import fake_tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils._python_dispatch import _disable_current_modes
 
 STUB = Path(comix.__file__).with_name("_cuda.pyi")
 Signature = dict[str, str]  # parameter: annotation
@@ -263,13 +264,30 @@ def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
     return fake
 
 
+def lacks_frexp() -> bool:
+    """Whether this torch cannot tell what torch.frexp gives on a device without values (before 2.3)."""
+    try:
+        torch.frexp(torch.empty(1, device="meta"))
+    except NotImplementedError:
+        return True
+    return False
+
+
 @contextlib.contextmanager
-def devices_not_there() -> Iterator[None]:
-    """Inside, tensors can be made on any device, "cuda:7" say: they have no values.
+def devices_not_there() -> Iterator[Callable[..., torch.Tensor]]:
+    """Gives a torch.empty for any device, "cuda:7" say: inside, tensors there have no values.
 
     torch wakes a device by a real allocation before it pretends to have one there. Where there is a first
-    CUDA device but no eighth, that is an error.
+    CUDA device but no eighth, that is an error; and before torch 2.4 its own torch.empty does so without any.
     """
-    with pytest.MonkeyPatch.context() as patch, FakeTensorMode():
-        patch.setattr(fake_tensor, "init_gpu_context", lambda *_: None, raising=False)
-        yield
+    mode = FakeTensorMode()
+
+    def empty(*shape: int, device: str, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+        with _disable_current_modes():
+            like = torch.empty(shape, dtype=dtype, device="meta")
+        return FakeTensor(mode, like, torch.device(device))
+
+    with pytest.MonkeyPatch.context() as patch, mode:
+        for name in ("init_gpu_context", "init_cuda_context"):  # as torch calls it now, and as it used to
+            patch.setattr(fake_tensor, name, lambda *_: None, raising=False)
+        yield empty

@@ -45,7 +45,7 @@ from device_cases import (
     flat,
     rand,
 )
-from fake_cuda import KERNELS, FakeCuda, devices_not_there, stub_functions
+from fake_cuda import KERNELS, FakeCuda, devices_not_there, lacks_frexp, stub_functions
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
@@ -63,6 +63,8 @@ class NoCopies(TorchDispatchMode):
 @pytest.mark.parametrize("name", CASES)
 def test_results_are_like_those_of_the_cpu(name: str, fake_cuda: FakeCuda) -> None:
     run, tensors, kernels = CASES[name]
+    if name == "input_saliency" and lacks_frexp():
+        pytest.skip("this torch has no torch.frexp on the meta device")
     with NoCopies():
         got = flat(run(*(fake_cuda.tensor(t) for t in tensors)))
     assert fake_cuda.names() == kernels
@@ -83,7 +85,7 @@ def test_debug_looks_at_values(name: str, fake_cuda: FakeCuda) -> None:
         if name in unchecked:
             run(*(fake_cuda.tensor(t) for t in tensors))
         else:
-            with pytest.raises((RuntimeError, NotImplementedError), match=r"meta"):
+            with pytest.raises((RuntimeError, NotImplementedError), match=r"[Mm]eta"):
                 run(*(fake_cuda.tensor(t) for t in tensors))
 
 
@@ -242,8 +244,8 @@ def test_another_device_is_no_place_for_small_arguments(
 ) -> None:
     fitting = {"images": IMAGES, "saliency": SALIENCY, "index": INDEX}
     arguments: dict[str, Any] = {name: fake_cuda.tensor(value) for name, value in fitting.items()}
-    with devices_not_there():  # a tensor on a device that is not there
-        moved = {n: torch.empty(v.shape, dtype=v.dtype, device="cuda:1") for n, v in changes.items()}
+    with devices_not_there() as empty:  # a tensor on a device that is not there
+        moved = {n: empty(*v.shape, dtype=v.dtype, device="cuda:1") for n, v in changes.items()}
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         comix.puzzlemix_energy(**{"lam": 0.5, **arguments, **moved})
 
@@ -272,8 +274,8 @@ def test_a_build_without_kernels_names_the_argument(monkeypatch: pytest.MonkeyPa
         raise comix.BackendUnavailable("this build of comix has CPU solvers only: ...")
 
     monkeypatch.setattr(native, "cuda", missing)
-    with devices_not_there():
-        unary, pairwise = torch.empty(2, 2, 2, device="cuda:0"), torch.empty(2, 2, device="cuda:0")
+    with devices_not_there() as empty:
+        unary, pairwise = empty(2, 2, 2, device="cuda:0"), empty(2, 2, device="cuda:0")
         with pytest.raises(
             comix.BackendUnavailable, match=r"^unary: is on cuda:0, but this build of comix ha"
         ):

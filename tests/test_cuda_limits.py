@@ -129,17 +129,20 @@ def test_kernels_get_the_tensors_device_and_its_current_stream(monkeypatch: pyte
             self.cuda_stream = 1000 + index
 
     monkeypatch.setattr(torch.cuda, "current_stream", Stream)
-    with devices_not_there():  # tensors on devices that are not there
+    with devices_not_there() as empty:  # tensors on devices that are not there
         for index in (0, 1, 7):
-            tensor = torch.empty(3, device=f"cuda:{index}")
+            tensor = empty(3, device=f"cuda:{index}")
             assert native.place(tensor) == {"device": index, "stream": 1000 + index}
 
 
 def test_two_cuda_devices_in_one_call_are_both_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "cuda", lambda: None)  # a build without kernels says so first
-    with devices_not_there():
-        first = torch.empty(1, 2, 2, 3, device="cuda:0"), torch.empty(1, 2, 2, device="cuda:0")
-        other = torch.empty(3, 3, device="cuda:1"), torch.empty(1, 2, 2, device="cuda:1")
+    with devices_not_there() as empty:
+        # float64, for a conversion makes memory: see devices_not_there
+        first, other = (
+            [empty(*shape, device=device, dtype=torch.float64) for shape in shapes]
+            for device, *shapes in (("cuda:0", (1, 2, 2, 3), (1, 2, 2)), ("cuda:1", (3, 3), (1, 2, 2)))
+        )
         for name, of, call in (
             ("pairwise", "unary", lambda: comix.grid_cut(first[0], other[0])),
             ("mask", "saliency", lambda: comix.transport_plan(first[1], other[1])),
