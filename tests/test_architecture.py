@@ -115,7 +115,7 @@ def test_every_cpp_test_is_built_and_run() -> None:
 LAYERS = [
     {"_native"},
     {"_checks", "_on_cuda"},
-    {"_solver_arrays", "_mix_kernel", "_pooling", "_targets"},
+    {"_solver_arrays", "_mix_kernel", "_model_state", "_pooling", "_targets"},
     {"_mix_op"},
     {"gridcut", "transport", "mixing", "saliency"},
     {"losses"},

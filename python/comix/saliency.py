@@ -9,16 +9,15 @@ digits under autocast and ``torch.set_float32_matmul_precision``, and masks must
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Literal, overload
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from comix import _checks as checks
+from comix._model_state import Model, buffers_kept_apart, eval_mode, without_parallel_wrapper
 from comix._pooling import pool_elsewhere, pool_in_one_pass
 
 # The largest output gradient is scaled to 2^8 before it enters the model. In float16 that leaves 8 binary
@@ -27,7 +26,6 @@ _SEED_EXPONENT = 8
 # Hou & Zhang work at 64 pixels and smooth with a Gaussian of 2.5 of those pixels.
 _SPECTRAL_SIDE, _SPECTRAL_SIGMA = 64, 2.5
 
-Model = Callable[..., Any]
 Loss = Callable[[Any, Any], Tensor] | None
 
 
@@ -98,10 +96,10 @@ def input_saliency(
             "input_saliency needs gradients, which torch.inference_mode() rules out: "
             "call it outside that block, or use torch.no_grad() there instead"
         )
-    network = _without_parallel_wrapper(model)
+    network = without_parallel_wrapper(model)
     # Non-reentrant checkpoints run their forward again during the backward pass: eval mode must cover both.
-    kept_apart = _buffers_kept_apart(network, wanted=return_loss and network is not model)
-    with torch.enable_grad(), _eval_mode(network, wanted=not return_loss), kept_apart:
+    kept_apart = buffers_kept_apart(network, wanted=return_loss and network is not model)
+    with torch.enable_grad(), eval_mode(network, wanted=not return_loss), kept_apart:
         # Tensors made in inference mode cannot carry gradients, their copies can.
         leaf = (images.clone() if images.is_inference() else images.detach()).requires_grad_()
         # A copy goes in, so that a model which normalises in place neither fails nor writes to ``images``.
@@ -194,53 +192,6 @@ def pool_saliency(saliency: Tensor, grid: int | tuple[int, int]) -> Tensor:
     if checks.values_checked(saliency) and (lowest := float(saliency.detach().amin())) < 0:
         checks.fail("saliency", "values >= 0", f"{lowest:g}")
     return pool_elsewhere(saliency, rows, columns)
-
-
-def _without_parallel_wrapper(model: Model) -> Model:
-    # torch.compile(ddp_model) hides the wrapper one level down; other compiled models are called as they are.
-    inner = getattr(model, "_orig_mod", model)
-    return inner.module if isinstance(inner, (DataParallel, DistributedDataParallel)) else model
-
-
-@contextmanager
-def _eval_mode(network: Model, *, wanted: bool) -> Iterator[None]:
-    # The flags are set directly, because an overridden train() may do more: freeze layers, merge weights.
-    modules = list(network.modules()) if wanted and isinstance(network, nn.Module) else []
-    flags = [module.training for module in modules]
-    try:
-        for module in modules:
-            module.training = False
-        yield
-    finally:
-        for module, flag in zip(modules, flags, strict=True):
-            module.training = flag
-
-
-@contextmanager
-def _buffers_kept_apart(network: Model, *, wanted: bool) -> Iterator[None]:
-    """Inside, buffers are tensors of their own in the same memory.
-
-    DistributedDataParallel writes to all buffers whenever it is called. In older versions of torch, 2.2 among
-    them, that counts as a change of what an earlier pass of the module keeps for its backward pass (BatchNorm
-    keeps its running statistics), which then fails. Changes of the buffers do not count for these tensors.
-    """
-    modules = network.modules() if wanted and isinstance(network, nn.Module) else ()
-    # TorchScript modules accept no other buffers.
-    holders = [module._buffers for module in modules if not isinstance(module, torch.jit.ScriptModule)]
-    own = [
-        (buffers, name, buffer, buffer.data)
-        for buffers in holders
-        for name, buffer in buffers.items()
-        if type(buffer) is Tensor and not buffer.requires_grad
-    ]
-    try:
-        for buffers, name, _, same_memory in own:
-            buffers[name] = same_memory
-        yield
-    finally:
-        for buffers, name, buffer, same_memory in own:
-            if buffers.get(name) is same_memory:  # and no new one that the model put there
-                buffers[name] = buffer
 
 
 def _cross_entropy(outputs: Any, targets: Any, images: Tensor) -> Tensor:
