@@ -179,6 +179,10 @@ def test_normalised_images_with_their_mean_and_std_are_the_plain_images() -> Non
     one = comix.puzzlemix_energy(images, **arguments, mean=0.5, std=0.25)
     each = comix.puzzlemix_energy(images, **arguments, mean=(0.5,) * 3, std=(0.25,) * 3)
     assert all(torch.equal(a, b) for a, b in zip(one, each, strict=True))
+    ones = comix.puzzlemix_energy(images, **arguments, mean=1.0)
+    for dtype in (np.uint8, np.uint16, np.uint32, np.uint64):  # torch knows the longer ones since 2.3
+        typed = comix.puzzlemix_energy(images, **arguments, mean=np.ones(3, dtype))
+        assert all(torch.equal(a, b) for a, b in zip(ones, typed, strict=True))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.uint8], ids=str)

@@ -73,6 +73,8 @@ WRONG: list[tuple[str, Any, type[Exception], str]] = [
     ("mean", ["a", "b", "c"], TypeError, r"mean: expected 3 numbers, one per channel, got \['a'"),
     ("mean", [0.5, 0.5, math.inf], ValueError, "mean: expected finite values, got 1 value"),
     ("std", [None] * 3, TypeError, r"std: expected 3 numbers, one per channel, got \[None"),
+    ("mean", np.ones(3, np.complex64), TypeError, r"mean: expected 3 numbers, one per channel, got array\("),
+    ("std", torch.ones(3) * 1j, TypeError, r"std: expected 3 numbers, one per channel, got tensor\("),
     ("std", torch.rand(3, 1), ValueError, r"std: expected 3 numbers, one per channel, got shape \[3, 1\]"),
     ("std", -1.0, ValueError, r"std: expected values in 0\.\.inf, got -1"),
     ("std", True, TypeError, "std: expected 3 numbers, one per channel, got True"),

@@ -82,8 +82,12 @@ def check_channel_values(values: Any, name: str, channels: int, device: torch.de
     elsewhere = isinstance(values, torch.Tensor) and values.device.type != "cpu" and values.device != device
     if elsewhere and (device.type != "cpu" or values.is_meta):
         checks.fail(name, f"a tensor on {device}, as the images are, or on the CPU", str(values.device))
-    if not isinstance(values, (Sequence, np.ndarray, torch.Tensor)) or isinstance(values, str):
+    array = isinstance(values, (np.ndarray, torch.Tensor))
+    listed = isinstance(values, Sequence) and not isinstance(values, str)
+    if not (array or listed) or (array and "complex" in str(values.dtype)):
         checks.fail(name, f"{channels} numbers, one per channel", repr(values), TypeError)
+    if isinstance(values, np.ndarray) and values.dtype.kind == "u":
+        values = values.astype(np.float64)  # older versions of torch know no unsigned integers but bytes
     try:
         if not isinstance(values, torch.Tensor):
             values = torch.as_tensor(values, dtype=torch.float64, device="cpu")
