@@ -51,6 +51,8 @@ def test_every_example_is_run_and_described() -> None:
 def test_example_runs(name: str, load: object, tmp_path: Path) -> None:
     for needed in EXAMPLES[name]:
         pytest.importorskip(needed)
+    if name == "with_kornia" and not hasattr(torch, "get_default_device"):
+        pytest.skip("kornia's RandomAffine calls torch.get_default_device, which this torch does not have")
     from click.testing import CliRunner
 
     module: ModuleType = load(name)  # type: ignore[operator]

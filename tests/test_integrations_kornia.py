@@ -253,6 +253,10 @@ def test_casting_the_module_changes_no_draw(kind: Any) -> None:
 
 @both
 def test_copies_and_pickles_draw_alike(kind: Any) -> None:
+    try:
+        copy.deepcopy(seeded(1))
+    except TypeError:
+        pytest.skip("this torch cannot copy a torch.Generator")
     images, labels, saliency = batch()
     mix = kind(CLASSES, generator=seeded(1))
     copies = [copy.deepcopy(mix), pickle.loads(pickle.dumps(mix))]
