@@ -144,8 +144,10 @@ def test_compiled_functions_see_new_values_of_a_plan_and_refuse_wrong_ones() -> 
         compiled(images)
 
 
-@needs_operators
-@pytest.mark.filterwarnings("ignore:Dynamo does not know how to trace:UserWarning")
+@pytest.mark.filterwarnings(
+    "ignore:Dynamo does not know how to trace:UserWarning",
+    "ignore:Graph break due to unsupported builtin:UserWarning",  # the same in torch 2.4
+)
 def test_a_whole_augmentation_in_a_compiled_function() -> None:
     # The solvers are not part of a graph: torch leaves it for them, and comes back.
     augmentation = comix.PuzzleMix(num_classes=3, generator=torch.Generator())

@@ -292,6 +292,7 @@ def test_inference_mode() -> None:
     assert torch.equal(input_saliency(model, made_inside, targets), expected)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.cpu.amp.autocast:FutureWarning")  # torch 2.4 warns of itself
 def test_checkpointed_model_recomputes_in_eval_mode() -> None:
     from torch.utils.checkpoint import checkpoint
 
