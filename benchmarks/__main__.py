@@ -22,7 +22,7 @@ from rich.console import Console
 from benchmarks import harness, memory, on_device, plot, tables
 from benchmarks import records as store
 
-QUICK = ("gridcut", "puzzlemix", "comixup", "transport", "mixing", "step")
+QUICK = ("gridcut", "puzzlemix", "comixup", "transport", "mixing", "step", "threads")
 BENCHES = (*QUICK, "sweeps")
 DEVICE = ("device",)  # with --device cuda
 

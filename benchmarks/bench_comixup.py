@@ -22,8 +22,6 @@ from benchmarks import harness, official, oracle, problems
 from benchmarks.harness import Case, Contender, Options, require
 from benchmarks.problems import ComixupProblem
 
-PARTITIONS_NOTE = "one partition is one thread's work: five of them on two threads gain at most 5/3"
-
 
 def with_comix(problem: ComixupProblem, method: str) -> Tensor:
     """Label all partitions in one call: [P, m, g, g, 2]."""
@@ -119,5 +117,4 @@ def cases(options: Options) -> Iterator[Case]:
                 check=partial(compare, sets, methods, not skipped),
                 skipped=skipped,
                 min_rounds=4 if n < 100 else 3,
-                note=PARTITIONS_NOTE if partitions == 5 and options.threads == 2 else "",
             )

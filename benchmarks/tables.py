@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.harness import THREADS
+from benchmarks.harness import CEILING, THREADS
 
 
 def seconds(value: float) -> str:
@@ -103,12 +103,13 @@ def show_summary(run: dict[str, Any], console: Console) -> None:
         table = Table(
             box=None, title=f"speed-up of {run['settings']['threads']} threads over one", title_justify="left"
         )
-        for column in ("case", "work", "speed-up"):
+        for column in ("case", "work", "speed-up", "of callers that share nothing"):
             table.add_column(column)
         for record in rows:
-            gain = record["figures"][THREADS]
+            gain, most = (record["figures"].get(figure) for figure in (THREADS, CEILING))
             told = f"{gain:.2f}x" if gain >= 1 else f"{gain:.2f}x (a loss)"
-            table.add_row(f"{record['bench']}: {record['case']}", record["work"], told)
+            limit = f"{most:.2f}x" if most else ""
+            table.add_row(f"{record['bench']}: {record['case']}", record["work"], told, limit)
         console.print()
         console.print(table)
 

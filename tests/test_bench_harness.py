@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import call_overhead, harness, memory, puzzlemix_cuts
+from benchmarks import bench_threads, call_overhead, harness, memory, puzzlemix_cuts
 from benchmarks.harness import Case, Contender, Options
 
 OPTIONS = Options(quick=True, threads=2)
@@ -55,6 +56,33 @@ def test_without_a_single_thread_there_is_no_thread_figure():
     record = harness.run_case(case([Contender("comix", [nothing])], budget_s=0.01), OPTIONS)
     assert record["figures"] == {}
     assert record["contenders"][0]["times_single"] is None
+
+
+def test_threads_are_set_beside_callers_that_share_nothing():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        seen = 0
+        for made in bench_threads.cases(OPTIONS):
+            assert torch.get_num_threads() == 2
+            record = harness.run_case(made, OPTIONS)
+            assert record["status"] == "ok"
+            assert set(record["figures"]) == {harness.THREADS, harness.CEILING}
+            assert all(gain > 0 for gain in record["figures"].values())
+            seen += 1
+        assert seen == 2
+        assert not list(bench_threads.cases(Options(quick=True, threads=1)))
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_caller_count_that_changes_results_is_found():
+    answers = iter(range(100))
+    with (
+        ThreadPoolExecutor(2) as callers,
+        pytest.raises(harness.QualityError, match="number of threads changed a result"),
+    ):
+        bench_threads.check(lambda: torch.tensor(next(answers)), callers, 2)
 
 
 def test_figures_come_from_the_samples():

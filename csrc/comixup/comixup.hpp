@@ -10,8 +10,8 @@
 //   ICLR 2021, sections 3-4 and algorithm 1). From the second sweep on, the two or three largest
 //   inputs of an output may also mix half and half in a block.
 // Guarantee: the linearised step is no descent step, so an optimum is not to be expected; on
-//   request (Select::best) the best sweep is kept and improved by descent (descent.hpp). The cut
-//   inside is exact when the method is.
+//   request (Select::best) the best sweep and the second one are improved by descent (descent.hpp),
+//   and the better result is kept. The cut inside is exact when the method is.
 // Cost: sweeps * outputs * one grid cut of at most n + 3 labels.
 #pragma once
 

@@ -114,7 +114,8 @@ def comixup_labels(
     share a block half and half. Stops early when the objective without threshold and compatibility changes
     by less than 1e-6 of its value. This is a heuristic: no sweep is guaranteed to lower the objective. So the
     best sweep is kept, and blocks that show overused inputs are then given to other inputs, one by one, as
-    long as that lowers the objective.
+    long as that lowers the objective. The same is done with the second sweep's labels, and the better of the
+    two results returned.
 
     Args:
         cost: ``[P, n, gh, gw]`` cost of showing input i at block p, any float dtype: minus the block
@@ -133,7 +134,8 @@ def comixup_labels(
         resolve_duplicates: before the last sweep, outputs made of the same two or more inputs are told
             to avoid one each. Default True.
         select: ``"best"`` (default) takes the labelling with the lowest thresholded objective seen at the end
-            of any sweep and improves it by descent on single blocks;
+            of any sweep, and that of the second sweep, improves both by descent on single blocks and keeps
+            the better one;
             ``"last"`` returns the one after the final sweep, as the official code does.
         method: of the inner cuts, as in :func:`comix.grid_cut` (one attempt each). Default ``"auto"``, which
             here means ``"expansion"``: the loop around the cuts linearises, so proven ones bring nothing.
