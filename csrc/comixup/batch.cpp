@@ -30,7 +30,7 @@ class Batch {
     Batch(const std::vector<Task>& tasks, std::int64_t starts, const Settings& settings)
         : tasks_(tasks), starts_(starts), settings_(settings), jobs_(tasks.size() * at(starts)) {}
 
-    // With fewer threads than starts, whoever finds no sweeps left to do improves what is swept;
+    // With fewer threads than sweeps, whoever finds none left to do improves what is swept;
     // the second sweeps' results first, from which descent takes longer. What is still swept
     // elsewhere when its turn comes is left for the end.
     void solve(int threads) {
