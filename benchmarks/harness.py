@@ -49,7 +49,7 @@ class Options:
     quick: bool = False
     threads: int = 2
     seed: int = 0
-    budget_s: float = 3.5  # time to spend on the rounds of one case
+    budget_s: float = 3.0  # time to spend on the rounds of one case
     device: str = "cpu"
 
     def pick(self, quick: int, full: int) -> int:
