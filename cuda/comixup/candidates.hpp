@@ -27,13 +27,13 @@ struct Candidates {
         return {reinterpret_cast<Pair*>(own + kCandidates), own};
     }
     COMIX_HD Pair* labels_of(const SolverSizes& sizes, int candidate) const {
-        return labels + candidate * (std::int64_t{sizes.outputs} * sizes.blocks());
+        return labels + candidate * sizes.cells();
     }
 
   private:
     // Of one problem; a cell's two labels are as large as one.
     COMIX_HD static std::int64_t doubles(const SolverSizes& sizes) {
-        return kCandidates + std::int64_t{sizes.outputs} * sizes.blocks();
+        return kCandidates + sizes.cells();
     }
 };
 static_assert(kCandidates * sizeof(Pair) == sizeof(double), "Candidates::doubles()");
@@ -42,7 +42,7 @@ namespace detail {
 
 template <class Team>
 COMIX_HD void copy_labels(Team& team, const SolverProblem& problem, const Pair* from, Pair* to) {
-    const std::int64_t cells = std::int64_t{problem.sizes.outputs} * problem.sizes.blocks();
+    const std::int64_t cells = problem.sizes.cells();
     team.phase([&](int thread) {
         for (std::int64_t k = thread; k < cells; k += team.size()) to[k] = from[k];
     });
@@ -59,11 +59,9 @@ COMIX_HD void keep(Team& team, const SolverProblem& problem, const StateSpace& s
 }
 
 template <class Team>
-COMIX_HD void drop(Team& team, const Candidates& candidates, bool first, bool second) {
+COMIX_HD void drop(Team& team, const Candidates& candidates, int candidate) {
     team.phase([&](int thread) {
-        if (thread > 0) return;
-        if (first) candidates.objective[0] = kNone;
-        if (second) candidates.objective[1] = kNone;
+        if (thread == 0) candidates.objective[candidate] = kNone;
     });
 }
 

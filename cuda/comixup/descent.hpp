@@ -220,7 +220,7 @@ template <class Team>
 COMIX_HD void descend(Team& team, const SolverProblem& problem, const DescentSpace& space) {
     const int n = problem.sizes.inputs;
     const std::int64_t pairs = std::int64_t{problem.sizes.outputs} * n;
-    const std::int64_t cells = std::int64_t{problem.sizes.outputs} * problem.sizes.blocks();
+    const std::int64_t cells = problem.sizes.cells();
     const int most = cells_at_once(team.size());
     detail::count_all(team, problem, space.state);
     detail::list_present(team, problem, space);

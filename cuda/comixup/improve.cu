@@ -13,28 +13,23 @@ using CopyTeam = BlockTeam<128>;
 constexpr std::int64_t kMostShared = 40 * 1024;
 
 __global__ void __launch_bounds__(DescentTeam::size(), 1)
-    improve_kernel(const LabelBatch batch, SolverProblem problem, const ImprovePlan plan,
-                   std::int64_t problems, std::size_t bytes) {
-    const std::int64_t n = batch.partitions.inputs, blocks = problem.sizes.blocks();
-    const double* const matrix = batch.partitions.compatibility;
+    improve_kernel(const LabelBatch batch, const SolverProblem problem, const ImprovePlan plan,
+                   std::size_t bytes) {
     for_each_problem<DescentTeam>(
-        problems * kCandidates, bytes, [&](DescentTeam& team, std::int64_t i) {
-            const std::int64_t own = i / kCandidates, partition = own / batch.starts;
-            SolverProblem here = problem;
-            here.cost = batch.partitions.cost + partition * n * blocks;
-            improve(team, here, matrix ? matrix + partition * n * n : nullptr, plan,
+        batch.problems() * kCandidates, bytes, [&](DescentTeam& team, std::int64_t k) {
+            const std::int64_t i = k / kCandidates;
+            improve(team, batch.with_costs(problem, i), batch.compatibility_of(i), plan,
                     batch.scratch + blockIdx.x * plan.scratch_bytes(),
-                    Candidates::at(batch.candidates, problem.sizes, own),
-                    static_cast<int>(i % kCandidates));
+                    Candidates::at(batch.candidates, problem.sizes, i),
+                    static_cast<int>(k % kCandidates));
         });
 }
 
 __global__ void __launch_bounds__(CopyTeam::size())
-    choose_kernel(const LabelBatch batch, const SolverProblem problem, std::int64_t problems) {
-    const std::int64_t cells = std::int64_t{problem.sizes.outputs} * problem.sizes.blocks();
-    for_each_problem<CopyTeam>(problems, 0, [&](CopyTeam& team, std::int64_t i) {
+    choose_kernel(const LabelBatch batch, const SolverProblem problem) {
+    for_each_problem<CopyTeam>(batch.problems(), 0, [&](CopyTeam& team, std::int64_t i) {
         choose(team, problem, Candidates::at(batch.candidates, problem.sizes, i),
-               batch.labels + i * cells * 2, batch.objective + i);
+               batch.labels + i * problem.sizes.cells() * 2, batch.objective + i);
     });
 }
 
@@ -52,10 +47,10 @@ void launch_improvement(const Stream& stream, const LabelBatch& batch,
         const std::size_t bytes = team_bytes(plan.shared(DescentTeam::size()));
         const std::int64_t teams = teams_at_once(plan.scratch_bytes(), problems * kCandidates);
         launch(stream, "comixup_labels", improve_kernel, blocks_for(teams, 1), DescentTeam::size(),
-               bytes, batch, problem, plan, problems, bytes);
+               bytes, batch, problem, plan, bytes);
     }
     launch(stream, "comixup_labels", choose_kernel, blocks_for(problems, 1), CopyTeam::size(), 0,
-           batch, problem, problems);
+           batch, problem);
 }
 
 std::int64_t improve_scratch_bytes(const SolverSizes& sizes, std::int64_t problems) {

@@ -58,7 +58,7 @@ COMIX_HD void improve(Team& team, const SolverProblem& problem, const double* co
 template <class Team>
 COMIX_HD void choose(Team& team, const SolverProblem& problem, const Candidates& candidates,
                      std::int64_t* labels, double* objective) {
-    const std::int64_t cells = std::int64_t{problem.sizes.outputs} * problem.sizes.blocks();
+    const std::int64_t cells = problem.sizes.cells();
     const int better = candidates.objective[1] < candidates.objective[0] ? 1 : 0;
     const Pair* from = candidates.labels_of(problem.sizes, better);
     team.phase([&](int thread) {

@@ -21,7 +21,17 @@ struct LabelBatch {
     void* candidates;          // Candidates::bytes(...) bytes
     unsigned char* scratch;
 
-    std::int64_t problems() const { return partitions.count * starts; }
+    // Every start of every partition is a problem of its own.
+    COMIX_HD std::int64_t problems() const { return partitions.count * starts; }
+    // `problem` with the costs of problem i.
+    COMIX_HD SolverProblem with_costs(SolverProblem problem, std::int64_t i) const {
+        problem.cost = partitions.cost + i / starts * problem.sizes.inputs * problem.sizes.blocks();
+        return problem;
+    }
+    COMIX_HD const double* compatibility_of(std::int64_t i) const {
+        const std::int64_t n = partitions.inputs;
+        return partitions.compatibility ? partitions.compatibility + i / starts * n * n : nullptr;
+    }
 };
 
 // Teams that share a limit of scratch, at `bytes` each; one at least, and no more than there are

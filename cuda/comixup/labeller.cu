@@ -18,21 +18,14 @@ constexpr std::int64_t kMostShared = 40 * 1024;
 
 template <class Team, Shape kShape>
 __global__ void __launch_bounds__(Team::size(), 1)
-    labeller_kernel(const LabelBatch batch, SolverProblem problem, const SpacePlan plan,
+    labeller_kernel(const LabelBatch batch, const SolverProblem problem, const SpacePlan plan,
                     std::size_t bytes) {
-    const std::int64_t n = batch.partitions.inputs, blocks = problem.sizes.blocks();
-    const std::int64_t cells = batch.partitions.outputs * blocks;
-    const double* const matrix = batch.partitions.compatibility;
-    for_each_problem<Team>(
-        batch.partitions.count * batch.starts, bytes, [&](Team& team, std::int64_t i) {
-            const std::int64_t partition = i / batch.starts;
-            SolverProblem own = problem;
-            own.cost = batch.partitions.cost + partition * n * blocks;
-            solve_labels<kShape>(team, own, matrix ? matrix + partition * n * n : nullptr,
-                                 batch.init + i * cells, plan,
-                                 batch.scratch + i * plan.scratch_bytes(),
-                                 Candidates::at(batch.candidates, problem.sizes, i));
-        });
+    for_each_problem<Team>(batch.problems(), bytes, [&](Team& team, std::int64_t i) {
+        solve_labels<kShape>(team, batch.with_costs(problem, i), batch.compatibility_of(i),
+                             batch.init + i * problem.sizes.cells(), plan,
+                             batch.scratch + i * plan.scratch_bytes(),
+                             Candidates::at(batch.candidates, problem.sizes, i));
+    });
 }
 
 SolverSizes sizes_of(const Partitions& partitions) {

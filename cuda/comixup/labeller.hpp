@@ -30,7 +30,7 @@ COMIX_HD void begin_state(Team& team, const SolverProblem& problem, const double
                           const std::int64_t* init, const CutSpace& cut, const StateSpace& state) {
     const SolverSizes& sizes = problem.sizes;
     const std::int64_t n = sizes.inputs, pairs = sizes.outputs * n;
-    const std::int64_t cells = std::int64_t{sizes.outputs} * sizes.blocks();
+    const std::int64_t cells = sizes.cells();
     team.phase([&](int thread) {
         for (std::int64_t k = thread; k < cells; k += team.size()) {
             const std::int64_t input = init[k] < 0 ? 0 : init[k] < n ? init[k] : n - 1;
@@ -187,17 +187,18 @@ COMIX_HD void solve_labels_by(Team& team, const Cut& solve_cut, const SolverProb
     const StateSpace state = StateSpace::at(plan.state_shared ? shared : rest, sizes, nullptr);
 
     detail::begin_state(team, problem, compatibility, init, cut, state);
-    double best = kNone, value = 0;
-    int best_sweep = -1, last = -1;
+    for (int candidate = 0; candidate < kCandidates; ++candidate)
+        detail::drop(team, found, candidate);
+    double best = kNone;
+    int best_sweep = -1;
     auto sums = detail::add_up(team, problem, state, partial);
     double previous = detail::plain_objective(problem, sums);
     for (int sweep = 0; sweep < problem.sweeps; ++sweep) {
         for (int o = 0; o < sizes.outputs; ++o)
             detail::relabel(team, solve_cut, problem, cut, state, o, sweep > 0);
         sums = detail::add_up(team, problem, state, partial);
-        value = detail::thresholded_objective(problem, sums);
-        last = sweep;
         if (problem.select_best) {
+            const double value = detail::thresholded_objective(problem, sums);
             const bool better = value < best;
             if (better || sweep == kSecondSweep)
                 detail::keep(team, problem, state, found, sweep == kSecondSweep, value);
@@ -215,8 +216,7 @@ COMIX_HD void solve_labels_by(Team& team, const Cut& solve_cut, const SolverProb
     }
     if (best_sweep < 0)
         detail::keep(team, problem, state, found, 0, detail::thresholded_objective(problem, sums));
-    detail::drop(team, found, best_sweep == kSecondSweep,
-                 !problem.select_best || last < kSecondSweep);
+    if (best_sweep == kSecondSweep) detail::drop(team, found, 0);
 }
 
 // Cuts by expansion. kShape: sizes.shape().

@@ -63,7 +63,6 @@ COMIX_HD inline double reach_of(const SolverProblem& problem, const StateSpace& 
     return multiply(problem, state, i, [&](int j) { return others_share(problem, state, o, j); });
 }
 
-// Counts the shares of all outputs from state.labels.
 // compatibility [n, n], where there is a matrix.
 template <class Team>
 COMIX_HD void set_compatibility(Team& team, const SolverProblem& problem,
@@ -76,6 +75,7 @@ COMIX_HD void set_compatibility(Team& team, const SolverProblem& problem,
     });
 }
 
+// Counts the shares of all outputs from state.labels.
 template <class Team>
 COMIX_HD void count_all(Team& team, const SolverProblem& problem, const StateSpace& state) {
     const SolverSizes& sizes = problem.sizes;

@@ -36,6 +36,7 @@ struct SolverSizes {
     bool matrix;  // a compatibility other than the identity
 
     COMIX_HD int blocks() const { return height * width; }
+    COMIX_HD std::int64_t cells() const { return std::int64_t{outputs} * blocks(); }
     COMIX_HD int labels() const { return inputs + kMostSoft; }
     COMIX_HD Shape shape() const {
         constexpr int kMost = gridcut::kStripWidth;
