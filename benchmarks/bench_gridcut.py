@@ -139,7 +139,6 @@ def cases(options: Options) -> Iterator[Case]:
             yield case(f"Potts {side}x{side}, 20 labels", method, potts, peers(method), options)
     if not options.quick:
         yield case("Potts 16x16, 20 labels", "auto", potts, peers("expansion"), options)
-    if not options.quick:
         small = draw("potts", 8, 4, 8)
         yield case("Potts 4x4, 8 labels", "exact", small, peers("swap", "expansion"), options)
     yield from puzzlemix_cuts.cases(options)

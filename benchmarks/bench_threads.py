@@ -10,7 +10,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from functools import partial
 
 import torch
@@ -67,26 +66,19 @@ def cases(options: Options) -> Iterator[Case]:
     """Yield Co-Mixup's labels and PuzzleMix's masks; nothing with a single thread."""
     if options.threads == 1:
         return
-    with ExitStack() as stack:
-        callers = stack.enter_context(
-            ThreadPoolExecutor(options.threads, initializer=torch.set_num_threads, initargs=(1,))
-        )
+    with ThreadPoolExecutor(options.threads, initializer=torch.set_num_threads, initargs=(1,)) as callers:
         for name, work, solve in jobs(options):
-            verify = partial(check, solve, callers, options.threads)
-            verify()  # all callers are there before anything is timed
-            torch.set_num_threads(options.threads)
             calls = CALLS * options.threads
+            apart = partial(at_once, callers, solve, options.threads)
             yield Case(
                 bench="threads",
                 name=name,
                 work=f"{calls} calls, {work}",
                 contenders=[
                     *harness.ours("all threads", [partial(several, solve, calls)], options),
-                    Contender(
-                        "comix, a caller per thread", [partial(at_once, callers, solve, options.threads)]
-                    ),
+                    Contender("comix, a caller per thread", [apart]),
                 ],
-                check=verify,
+                check=partial(check, solve, callers, options.threads),
                 figures=ceiling,
                 budget_s=2.0,
             )

@@ -127,6 +127,9 @@ void Descent::price_candidates(int block, std::int64_t a, std::int64_t b) {
     const double* cost = cost_.data() + std::int64_t{block} * n;
     const double *pays = own_pays_.data(), gamma = gamma_;
     const double cost_now = 0.5 * (cost[a] + cost[b]), pays_now = 0.5 * (pays[a] + pays[b]);
+    const auto alone = [=](std::int64_t j) {
+        return cost[j] - cost_now + gamma * (pays[j] - pays_now);
+    };
     const auto edge = [&](double distance, const Neighbour& neighbour) {
         return 0.5 * beta_ * (distance - neighbour.distance);
     };
@@ -138,14 +141,14 @@ void Descent::price_candidates(int block, std::int64_t a, std::int64_t b) {
         elsewhere[count++] = edge(squared_distance(none, neighbour.labels), neighbour);
     }
     for (int j = 0; j < n; ++j) {
-        double sum = cost[j] - cost_now + gamma * (pays[j] - pays_now);
+        double sum = alone(j);
         for (std::size_t k = 0; k < 4; ++k) sum += elsewhere[k];
         local[j] = sum;
     }
     for (const Neighbour& shows : neighbours_) {
         for (int half = 0; half < 2; ++half) {
             const std::int64_t j = shows.labels[half], after[2] = {j, j};
-            double sum = cost[j] - cost_now + gamma * (pays[j] - pays_now);
+            double sum = alone(j);
             for (const Neighbour& neighbour : neighbours_)
                 sum += edge(squared_distance(after, neighbour.labels), neighbour);
             local[j] = sum;
@@ -236,7 +239,7 @@ double Descent::run(const Partition& partition, const Settings& settings, std::i
     beta_ = settings.beta / blocks;
     gamma_ = settings.gamma / blocks;
     tau_ = settings.tau * blocks;
-    offset_ = settings.threshold == Threshold::soft ? tau_ : 0.0;
+    threshold_ = settings.threshold;
     compatibility_.assign(partition.compatibility, n);
     cost_.resize(at(std::int64_t{blocks} * n));
     for (int i = 0; i < n; ++i)

@@ -51,7 +51,7 @@ class Descent {
 
     void count(const std::int64_t* labels);
     void find_overused();
-    double penalty(double reach) const { return reach > tau_ ? reach - offset_ : 0.0; }
+    double penalty(double reach) const { return penalty_at(reach, tau_, threshold_); }
     void begin_output(int output);
     void show_output();
     Removal& removal(std::int64_t a, std::int64_t b);
@@ -66,7 +66,7 @@ class Descent {
 
     Partition partition_;
     double beta_ = 0, gamma_ = 0, tau_ = 0;  // scaled by the number of blocks
-    double offset_ = 0;                      // the penalty above tau_ is the reach less this
+    Threshold threshold_ = Threshold::hard;
     Compatibility compatibility_;
     std::vector<double> cost_;            // [blocks, n]
     std::vector<double> shares_;          // [m, n] blocks of each input in each output
