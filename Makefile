@@ -1,7 +1,8 @@
 # make demo   mixes real photographs with both methods, writes comix-demo.png, prints a table
 # make test   all tests: C++ (CTest) and Python
 # make docs   the documentation as web pages, in build/docs
-# make lint, make bench, make cpp-test, make sanitize, make tsan, make cuda-races, make format, make clean
+# make lint, make bench, make cpp-test, make sanitize, make tsan, make cuda-races, make cuda-counts,
+# make format, make clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ JOBS ?= 2
 NATIVE := $(shell find csrc cuda cmake -name '*.[ch]pp' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cmake')
 FORMATTED := $(shell find csrc cuda tests -name '*.[ch]pp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: demo test lint bench docs sanitize tsan cuda-races format clean build cpp-test
+.PHONY: demo test lint bench docs sanitize tsan cuda-races cuda-counts format clean build cpp-test
 
 build: $(VENV)/.built
 
@@ -67,7 +68,11 @@ cpp-test sanitize tsan: $(VENV)/.created
 # The CUDA kernels on the emulated device, which reports accesses that no barrier orders. Without the one test that
 # takes as long as all others: smaller cuts over levels run the same code.
 cuda-races: build
-	COMIX_EMULATED_RACES=1 $(BIN)/python -m pytest -q tests/test_cuda_emulated.py -k "not 60-quadratic-all"
+	COMIX_EMULATED_WATCH=RACES $(BIN)/python -m pytest -q tests/test_cuda_emulated.py -k "not 60-quadratic-all"
+
+# What the kernels do one after the other in the jobs of the device benchmark, counted on the emulated device.
+cuda-counts: $(VENV)/.bench
+	COMIX_EMULATED_WATCH=STEPS PYTHONPATH=. $(BIN)/python tests/cuda_counts.py $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

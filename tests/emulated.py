@@ -9,8 +9,9 @@ that makes Python believe in it:
 - memory of the device begins as noise and ends in noise, which nobody may overwrite;
 - what comix._native does with tensors and modules is replaced, and everything is put back after the test.
 
-With COMIX_EMULATED_RACES=1 (make cuda-races) the device watches every access of a kernel: a launch in which
-two threads touch the same memory, and no barrier orders them, raises (emulated_cuda/races.hpp).
+With COMIX_EMULATED_WATCH=RACES (make cuda-races) the device watches every access of a kernel: a launch in
+which two threads touch the same memory, and no barrier orders them, raises (emulated_cuda/races.cpp). With
+STEPS it counts what kernels do (make cuda-counts, emulated_cuda/steps.cpp).
 
     def test_something(emulated_cuda):
         pooled = comix.pool_saliency(emulated_cuda.tensor(torch.rand(2, 8, 8)), 4)
@@ -39,8 +40,8 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ROOT / "tests" / "emulated_cuda"
-RACES = os.environ.get("COMIX_EMULATED_RACES", "") not in ("", "0")
-BUILD = ROOT / "build" / f"emulated-{'races-' if RACES else ''}{sys.implementation.cache_tag}"
+WATCH = os.environ.get("COMIX_EMULATED_WATCH", "")  # "RACES", "STEPS" or nothing
+BUILD = ROOT / "build" / "-".join(filter(None, ("emulated", WATCH.lower(), sys.implementation.cache_tag)))
 DEVICE = 5  # of eight
 STREAM = (DEVICE + 1) << 12
 NOISE, GUARD = 0xA5, 1 << 17  # what goes further may end the run
@@ -85,7 +86,7 @@ def build() -> None:
     cmake, ninja = _tool("cmake"), _tool("ninja")
     if cmake is None:
         pytest.skip("cannot emulate CUDA here: no cmake")
-    options = [f"-DPython_EXECUTABLE={sys.executable}", f"-DCOMIX_EMULATED_RACES={int(RACES)}"]
+    options = [f"-DPython_EXECUTABLE={sys.executable}", f"-DCOMIX_EMULATED_WATCH={WATCH}"]
     if importlib.util.find_spec("pybind11"):
         import pybind11
 
@@ -96,9 +97,8 @@ def build() -> None:
     _execute(cmake, "--build", str(BUILD), "--parallel", "2")
 
 
-@pytest.fixture(scope="session")
-def emulated_module() -> ModuleType:
-    """comix._cuda for the emulated device."""
+def load() -> ModuleType:
+    """Build comix._cuda for the emulated device, and import it."""
     build()
     (file,) = BUILD.glob("_cuda.*.so")
     spec = importlib.util.spec_from_file_location("emulated._cuda", file)
@@ -107,6 +107,9 @@ def emulated_module() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+emulated_module = pytest.fixture(scope="session")(load)
 
 
 # --- tensors --------------------------------------------------------------------------------------------
@@ -238,15 +241,20 @@ def _memory_of(value: Any) -> Any:
     return torch.device("cpu") if isinstance(value, torch.device) and value.type == "meta" else value
 
 
-@pytest.fixture
-def emulated_cuda(emulated_module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedCuda]:
-    """Tensors on "meta" are on the emulated device."""
-    device = EmulatedCuda(emulated_module)
+def install(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> EmulatedCuda:
+    """Put the emulated device in CUDA's place; to be entered with ``with``."""
+    device = EmulatedCuda(module)
     for name in ("address", "place", "send", "require_device", "has_kernels"):
         monkeypatch.setattr(native, name, getattr(device, name))
     monkeypatch.setattr(native, "cuda", lambda: device)
     # Tensors of a class of their own are not traced here: kernels are called as they are eagerly.
     monkeypatch.setattr(_mix_op, "_traced", lambda images: False)
-    with device:
+    return device
+
+
+@pytest.fixture
+def emulated_cuda(emulated_module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedCuda]:
+    """Tensors on "meta" are on the emulated device."""
+    with install(emulated_module, monkeypatch) as device:
         yield device
     device.check_memory()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import comix
@@ -31,7 +32,7 @@ from device_cases import (
     rand,
     shares,
 )
-from emulated import BUILD, NOISE, RACES, EmulatedCuda, OnDevice
+from emulated import BUILD, NOISE, WATCH, EmulatedCuda, OnDevice
 from solvers import CUT_METHODS, TRANSPORT_METHODS, cut_problem, stack
 
 BLOCKS = {"all": None, "one": "1"}  # that run at once
@@ -53,11 +54,14 @@ def test_the_emulated_device_finds_mistakes(emulated_module: object) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_emulated_device_finds_races(emulated_module: object) -> None:
-    checks = BUILD / "race_checks"
+@pytest.mark.parametrize("watcher", ["race", "step"])
+def test_the_emulated_device_finds_races_and_counts(
+    watcher: str, emulated_module: object, tmp_path: Path
+) -> None:
+    checks = BUILD / f"{watcher}_checks"
     if not checks.exists():
-        pytest.skip("finding races needs g++ 11 or later")
-    done = subprocess.run([str(checks)], capture_output=True, text=True)
+        pytest.skip("watching kernels needs g++ 11 or later")
+    done = subprocess.run([str(checks)], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -69,7 +73,7 @@ def test_launches_with_races_raise_where_kernels_are_watched(
     memory = images.memory  # type: ignore[attr-defined]
     monkeypatch.setattr(emulated_cuda, "_allocate", lambda like: memory)  # mixed onto what is read
     race = r"(?s)race: .* of global memory:.* at cuda/mixing/"
-    with pytest.raises(RuntimeError, match=race) if RACES else nullcontext():
+    with pytest.raises(RuntimeError, match=race) if WATCH == "RACES" else nullcontext():
         plan.mix(images)
 
 

@@ -37,8 +37,8 @@ inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
     return static_cast<unsigned long long>((static_cast<Wide>(a) * b) >> 64);
 }
 
-// Fibers switch at barriers only, so nothing comes between reading and writing. The race detector
-// is told, where there is one (races.hpp).
+// Fibers switch at barriers only, so nothing comes between reading and writing. Who watches
+// is told, where somebody does (watch.hpp).
 #if defined(__SANITIZE_THREAD__)
 #define COMIX_EMULATED_UPDATE __attribute__((noinline, no_sanitize("thread")))
 #define COMIX_EMULATED_ATOMIC inline __attribute__((always_inline))
@@ -49,12 +49,12 @@ inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
 
 namespace comix_emulated {
 
-void races_update(const void* target, std::size_t bytes, const void* caller);
+void watch_update(const void* target, std::size_t bytes, const void* caller);
 
 template <class T, class Update>
 COMIX_EMULATED_UPDATE T update(T* target, const Update& updated) {
 #if defined(__SANITIZE_THREAD__)
-    races_update(target, sizeof(T), __builtin_return_address(0));
+    watch_update(target, sizeof(T), __builtin_return_address(0));
 #endif
     const T before = *target;
     *target = updated(before);

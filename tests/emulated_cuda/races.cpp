@@ -1,6 +1,16 @@
-// The race detector: races.hpp says what it finds.
-#include "races.hpp"
-
+// Finds races of kernels on the emulated device: two accesses to the same bytes of shared or global
+// memory by two threads of a launch, at least one of them a write and not both atomic, that no
+// barrier orders - whatever order the fibers really ran in.
+//
+// What orders accesses is what orders them on a device with independent thread scheduling: one
+// thread's own order; __syncthreads() among the threads of a block; __syncwarp() among those of a
+// warp; a launch against all before it. Not the lockstep of a warp, not the order of blocks, and
+// not atomics, which are relaxed: an atomic operation on one number says nothing about others.
+//
+// Since fibers run block by block and warp by warp, and wait at barriers only, a few numbers tell
+// exactly which of earlier accesses a barrier orders, and two accesses of a kind stand for all; so
+// every race among the accesses that a run makes is found. It cannot find those of a way that the
+// run does not take.
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -14,7 +24,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "cuda_runtime.h"
+#include "watch.hpp"
 
 namespace comix::cuda {
 
@@ -27,9 +37,6 @@ namespace comix_emulated {
 namespace {
 
 using comix::cuda::comix_arena;
-
-enum class Kind { reads, reads_atomically, updates_atomically, writes };
-constexpr int kKinds = 4;
 
 // Who accessed memory, and where in the code.
 struct Access {
@@ -284,7 +291,7 @@ void access(const void* target, std::size_t bytes, const void* caller) {
 
 }  // namespace
 
-void races_begin_launch(std::size_t shared) {
+void watch_begin_launch(Kernel, unsigned, unsigned, std::size_t shared) {
     if (pages.size() > kMostPages || now.stretch > 1U << 31) {
         pages.clear();
         cached = {};
@@ -297,34 +304,36 @@ void races_begin_launch(std::size_t shared) {
     faults.clear();
 }
 
-void races_begin_block() {
+void watch_begin_block() {
     now.block = now.stretch + 1;
 }
 
-void races_begin_phase() {
+void watch_begin_phase() {
     now.phase = now.stretch + 1;
 }
 
-void races_begin_warp(unsigned first_thread) {
+void watch_begin_warp(unsigned first_thread) {
     now.warp = now.stretch + 1;
     warps.push_back({now.warp, blockIdx.x, first_thread});
 }
 
-void races_begin_stretch() {
+void watch_begin_stretch() {
     ++now.stretch;
 }
 
-void races_enter(unsigned thread, const char* stack) {
+void watch_enter(unsigned thread, const char* stack) {
     now.lane = thread % 32;
     now.stack = stack;
     now.inside = true;
 }
 
-void races_leave() {
+void watch_barrier(const void*) {}
+
+void watch_leave() {
     now.inside = false;
 }
 
-std::string races_found() {
+std::string watch_end_launch() {
     std::set<std::uint64_t> offsets;
     for (const Fault& fault : faults)
         for (const Access& access : {fault.before, fault.access})
@@ -341,40 +350,17 @@ std::string races_found() {
     return text;
 }
 
-void races_update(const void* target, std::size_t bytes, const void* caller) {
-    access<Kind::updates_atomically>(target, bytes, caller);
+void watch_access(Kind kind, const void* target, std::size_t bytes, const void* caller) {
+    switch (kind) {
+        case Kind::reads:
+            return access<Kind::reads>(target, bytes, caller);
+        case Kind::reads_atomically:
+            return access<Kind::reads_atomically>(target, bytes, caller);
+        case Kind::updates_atomically:
+            return access<Kind::updates_atomically>(target, bytes, caller);
+        case Kind::writes:
+            return access<Kind::writes>(target, bytes, caller);
+    }
 }
 
 }  // namespace comix_emulated
-
-// --- what the compiler calls --------------------------------------------------------------------
-
-#define COMIX_HOOK(name, bytes, kind)                                                    \
-    extern "C" void __tsan_##name(void* target) {                                        \
-        comix_emulated::access<comix_emulated::Kind::kind>(target, bytes,                \
-                                                           __builtin_return_address(0)); \
-    }
-#define COMIX_HOOKS(bytes)                                    \
-    COMIX_HOOK(read##bytes, bytes, reads)                     \
-    COMIX_HOOK(write##bytes, bytes, writes)                   \
-    COMIX_HOOK(unaligned_read##bytes, bytes, reads)           \
-    COMIX_HOOK(unaligned_write##bytes, bytes, writes)         \
-    COMIX_HOOK(volatile_read##bytes, bytes, reads_atomically) \
-    COMIX_HOOK(volatile_write##bytes, bytes, updates_atomically)
-
-COMIX_HOOKS(1)
-COMIX_HOOKS(2)
-COMIX_HOOKS(4)
-COMIX_HOOKS(8)
-COMIX_HOOKS(16)
-
-extern "C" void __tsan_init() {}
-extern "C" void __tsan_vptr_update(void**, void*) {}  // the host's code has such
-extern "C" void __tsan_vptr_read(void**) {}
-extern "C" void __tsan_read_range(void* target, std::size_t bytes) {
-    comix_emulated::access<comix_emulated::Kind::reads>(target, bytes, __builtin_return_address(0));
-}
-extern "C" void __tsan_write_range(void* target, std::size_t bytes) {
-    comix_emulated::access<comix_emulated::Kind::writes>(target, bytes,
-                                                         __builtin_return_address(0));
-}

@@ -9,14 +9,14 @@
 // launch asked for; blocks that leave something behind for the next problem of theirs
 // (COMIX_EMULATED_BLOCKS).
 //
-// Kernels that are compiled with -fsanitize=thread (COMIX_EMULATED_RACES) also show races, between
-// threads of a warp, of a block, and of different blocks: races.hpp.
+// Kernels that are compiled with -fsanitize=thread (COMIX_EMULATED_WATCH=RACES) also show races,
+// between threads of a warp, of a block, and of different blocks: races.cpp.
 //
 // It cannot show: what only another order of threads makes the code do; the device's memory model
-// beyond races.hpp; time; registers and __launch_bounds__; what nvcc makes of the code; anything
+// beyond races.cpp; time; registers and __launch_bounds__; what nvcc makes of the code; anything
 // that waits for the device or a stream, since launches return when they are done.
 #include "cuda_runtime.h"
-#include "races.hpp"
+#include "watch.hpp"
 
 #include <ucontext.h>
 
@@ -96,8 +96,8 @@ void resume(unsigned thread) {
     Fiber& fiber = fibers[thread];
     running = threadIdx.x = thread;
     if (!fiber.stack) fiber.stack.reset(new char[kStack]);  // not touched, so mostly not there
-    races_enter(thread, fiber.stack.get());
-    if (_setjmp(scheduler) != 0) return races_leave();
+    watch_enter(thread, fiber.stack.get());
+    if (_setjmp(scheduler) != 0) return watch_leave();
     if (fiber.started) _longjmp(fiber.here, 1);
     fiber.started = true;
     getcontext(&fiber.begin);
@@ -134,10 +134,10 @@ void release(unsigned first, unsigned end) {
 
 // Up to the next barrier of the block, or to the end.
 void run_warp(unsigned first, unsigned end, unsigned& turn) {
-    races_begin_warp(first);
+    watch_begin_warp(first);
     for (;;) {
         ++turn;
-        races_begin_stretch();
+        watch_begin_stretch();
         for (unsigned i = 0; i < kWarp; ++i) {
             const unsigned thread = first + in_order(turn, i);
             if (thread < end) resume(thread);
@@ -150,7 +150,7 @@ void run_warp(unsigned first, unsigned end, unsigned& turn) {
 void run_block(unsigned threads, unsigned& turn) {
     do {
         release(0, threads);
-        races_begin_phase();
+        watch_begin_phase();
         for (unsigned i = 0, order = turn; i < kMostThreads / kWarp; ++i) {
             const unsigned first = kWarp * in_order(order, i);
             if (first < threads) run_warp(first, std::min(first + kWarp, threads), turn);
@@ -162,7 +162,7 @@ void run_blocks(unsigned blocks, unsigned threads, std::size_t shared) {
     unsigned turn = 0;
     for (unsigned block = 0; block < blocks; ++block) {
         blockIdx.x = block;
-        races_begin_block();
+        watch_begin_block();
         for (std::size_t i = 0; i < shared; ++i)
             comix_arena[i] = static_cast<unsigned char>(0xA5 + 167 * i + block);
         unsigned char* const beyond = comix_arena + shared;
@@ -206,7 +206,7 @@ cudaError_t allow_shared(Kernel kernel, int bytes) {
 void run(Kernel kernel, unsigned blocks, unsigned threads, std::size_t shared, cudaStream_t stream,
          const std::function<void()>& thread) {
     const std::lock_guard<std::mutex> guard(device_lock);
-    races_begin_launch(shared);
+    watch_begin_launch(kernel, blocks, threads, shared);
     std::string wrong;
     try {
         check_launch(kernel, blocks, threads, shared, stream);
@@ -219,7 +219,7 @@ void run(Kernel kernel, unsigned blocks, unsigned threads, std::size_t shared, c
         wrong = failure.text;
         for (Fiber& fiber : fibers) fiber.started = false;  // where they are they stay
     }
-    const std::string races = races_found();
+    const std::string races = watch_end_launch();
     if (!races.empty()) {
         last_error = cudaErrorLaunchFailure;
         wrong += (wrong.empty() ? "" : "; ") + ("wrong accesses:" + races);
@@ -230,10 +230,12 @@ void run(Kernel kernel, unsigned blocks, unsigned threads, std::size_t shared, c
 }  // namespace comix_emulated
 
 void __syncthreads(int line) {
+    comix_emulated::watch_barrier(__builtin_return_address(0));
     comix_emulated::leave(comix_emulated::State::at_block_barrier, line);
 }
 
 void __syncwarp(int line) {
+    comix_emulated::watch_barrier(__builtin_return_address(0));
     comix_emulated::leave(comix_emulated::State::at_warp_barrier, line);
 }
 
