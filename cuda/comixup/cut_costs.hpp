@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "cuda/base/atomics.hpp"
+#include "cuda/base/bits.hpp"
 #include "cuda/comixup/workspace.hpp"
 
 namespace comix::cuda::comixup {
@@ -22,6 +22,38 @@ struct CutProblem {
 };
 
 namespace detail {
+
+// The first index of the least of value(0), ..., value(count - 1); of what is no number, 0 alone
+// can be it. In four chains, so that comparisons need not wait for each other.
+template <class Value>
+COMIX_HD int first_least(int count, const Value& value) {
+    auto least = value(0);
+    decltype(least) lowest[4] = {least, least, least, least};
+    int at[4] = {0, 0, 0, 0};
+    for (int i = 0; i < count; i += 4) {
+#if defined(__CUDACC__)
+#pragma unroll
+#endif
+        for (int k = 0; k < 4; ++k) {
+            if (i + k >= count) continue;
+            const auto here = value(i + k);
+            const bool less = here < lowest[k];
+            lowest[k] = less ? here : lowest[k];
+            at[k] = less ? i + k : at[k];
+        }
+    }
+    int first = at[0];
+    least = lowest[0];
+#if defined(__CUDACC__)
+#pragma unroll
+#endif
+    for (int k = 1; k < 4; ++k) {
+        const bool sooner = lowest[k] < least || (lowest[k] == least && at[k] < first);
+        least = sooner ? lowest[k] : least;
+        first = sooner ? at[k] : first;
+    }
+    return first;
+}
 
 constexpr double kSoftBonus = 5e-4;  // what a soft label is cheaper than the mean of its two
 
@@ -72,64 +104,50 @@ COMIX_HD void start_cheapest(Team& team, const CutProblem& problem, const CutSpa
     }
     team.phase([&](int thread) {
         for (int p = thread; p < blocks; p += team.size()) {
-            double least = known_cost<kShape>(problem, space, 0, p);
-            int cheapest = 0;
-            for (int a = 1; a < labels; ++a) {
-                const double cost = known_cost<kShape>(problem, space, a, p);
-                if (!(cost < least)) continue;
-                least = cost;
-                cheapest = a;
-            }
-            space.least[p] = least;
+            const int cheapest = first_least(
+                labels, [&](int a) { return known_cost<kShape>(problem, space, a, p); });
+            space.least[p] = known_cost<kShape>(problem, space, cheapest, p);
             space.now[p] = space.label[cheapest];
             space.current[p] = 0;
         }
-        for (int a = thread; a < labels; a += team.size()) space.alive[a] = problem.beta < 0;
+        for (int k = thread; k < word_count(labels); k += team.size())
+            space.alive[k] = problem.beta < 0 ? -1 : 0;
     });
 }
 
-// Fills unary and alive.
+// Fills unary, and lists the labels to try. Returns how many.
 template <Shape kShape, class Team>
-COMIX_HD void price(Team& team, const CutProblem& problem, const CutSpace& space, int labels) {
+COMIX_HD int price(Team& team, const CutProblem& problem, const CutSpace& space, int labels) {
     const SolverSizes& sizes = problem.sizes;
     const int blocks = sizes.blocks(), stride = sizes.labels() | 1;
     const std::int32_t edge = 4 * EdgeCost::of(problem).quarter;
     const std::int32_t steps = edge < 0 ? -edge : edge, cap = 8 * steps + steps / 2;
     const double scale = steps / (problem.beta < 0 ? -problem.beta : problem.beta);
-    const auto fixed = [&](int a, int p) {
-        const double above = (known_cost<kShape>(problem, space, a, p) - space.least[p]) * scale;
-        // What is no number counts as the cheapest.
-        return above > 0 ? (above < cap ? static_cast<std::int32_t>(above + 0.5) : cap) : 0;
-    };
-    if constexpr (kShape != Shape::wide) {
-        team.phase([&](int thread) {
-            for (int unit = thread; unit < labels * blocks; unit += team.size()) {
-                const int a = unit / blocks, p = unit % blocks;
-                space.unary[p * stride + a] = fixed(a, p);
-            }
-        });
-        return;
-    }
     team.phase([&](int thread) {
-        for (int p = thread; p < blocks; p += team.size()) {
+        for (int unit = thread; unit < labels * blocks; unit += team.size()) {
+            const int a = unit / blocks, p = unit - a * blocks;
+            const double above =
+                (known_cost<kShape>(problem, space, a, p) - space.least[p]) * scale;
+            // What is no number counts as the cheapest.
+            const std::int32_t cost =
+                above > 0 ? (above < cap ? static_cast<std::int32_t>(above + 0.5) : cap) : 0;
+            space.unary[p * stride + a] = cost;
+            // A label dearer everywhere by all that the edges can cost loses everywhere.
             const int r = p / sizes.width, c = p - r * sizes.width;
             const int edges = (r > 0) + (r + 1 < sizes.height) + (c > 0) + (c + 1 < sizes.width);
-            // A label dearer everywhere by all that the edges can cost loses everywhere.
-            for (int a = 0; a < labels; ++a) {
-                const std::int32_t cost = fixed(a, p);
-                space.unary[p * stride + a] = cost;
-                if (cost <= edges * steps + 1) atomic_or(space.alive + a, 1);
-            }
+            if (cost <= edges * steps + 1) add_to_set(space.alive, a);
         }
     });
     team.phase([&](int thread) {
-        if (thread > 0) return;
-        int tried = 0;
-        for (int a = 0; a < labels; ++a)
-            if (space.alive[a]) space.tried[tried++] = a;
-        space.counts[kTriedLabels] = tried;
-        space.counts[kFound] = 0;
+        for (int a = thread; a < labels; a += team.size()) {
+            const int before = members_below(space.alive, a);
+            const bool alive = is_in_set(space.alive, a);
+            if (alive) space.tried[before] = a;
+            if (a + 1 == labels) space.counts[kTriedLabels] = before + alive;
+        }
+        if (thread == 0) space.counts[kFound] = 0;
     });
+    return team.uniform(space.counts[kTriedLabels]);
 }
 
 }  // namespace detail

@@ -1,23 +1,36 @@
 // Descent on the thresholded Co-Mixup objective: one block of one output at a time takes another
 // input (csrc/comixup/descent.hpp).
 //
-// The CPU's order is kept: blocks are looked at together, four threads each, the first of them that
-// has an improving change gets it, and the walk goes on behind it.
+// The CPU's order is kept. Blocks that show an overused input are looked at together, a crew of 32
+// threads (a warp) each; the first of them that has an improving change gets it, and the walk goes
+// on behind it. A crew adds up what the other outputs pay with 32 threads for the bound, then with
+// 32 / C threads for each of the C inputs that pass it.
 // Guarantee: the objective never rises; with hard_official that of hard, so the caller has to look.
-// Cost: per step, a thread adds up what the other outputs pay for some of the inputs.
 #pragma once
 
 #include <cstdint>
 
+#include "cuda/base/bits.hpp"
 #include "cuda/comixup/state.hpp"
 
 namespace comix::cuda::comixup {
 
-// Threads that share the inputs offered to a block, and blocks that a team looks at together.
-constexpr int kSharers = 4;
-COMIX_HD constexpr int cells_at_once(int threads) {
-    return threads < kSharers ? 1 : threads / kSharers;
-}
+// An input in an output, as the others' changes see it: read in one piece.
+struct alignas(16) Shown {
+    double reach;                 // [m, n] A times the shares of the other outputs
+    std::uint16_t input, halves;  // at most 2 * 4096
+    std::int32_t output;
+};
+
+// How a team is split: crews of as many threads; threads beyond the last crew only wait.
+struct Crews {
+    int lanes, count;
+
+    COMIX_HD static Crews of(int threads) {
+        const int lanes = threads < 32 ? threads : 32;
+        return {lanes, threads / lanes};
+    }
+};
 
 // What becomes of the objective with another input in a block; input -1: no improvement.
 struct Offer {
@@ -25,16 +38,33 @@ struct Offer {
     std::int32_t input, unused = 0;
 };
 
+// The block that a crew looks at, relative to where the window begins; -1: none.
+struct alignas(16) Look {
+    std::int32_t cell;
+    Pair label;
+    std::int32_t offers;  // how many
+    std::int32_t input;   // to show instead; -1: none
+};
+
+// What comes of a window of blocks: the first crew with a change to make, and where to go on if
+// there is none, relative to where the window begins.
+struct alignas(8) Outcome {
+    std::int32_t crew, next;
+};
+
 // Memory of a descent, beside the state that it improves.
 struct DescentSpace {
     StateSpace state;
-    double* reach;           // [m, n] A times the shares of the other outputs
-    std::int32_t* present;   // the inputs in output 0, ascending, then those in output 1, ...
-    std::int32_t* place;     // [m, n] of each of these, o * n + i
-    std::int32_t* count;     // [m] how many of each output
+    double* reach;          // [m, n] A times the shares of the other outputs
+    Shown* shown;           // [m, n] the inputs in output 0, ascending, then those in output 1, ...
+    std::int32_t* present;  // [m, words of n] the inputs in each output, a bit each
+    std::int32_t* start;    // [m + 1] where the list of each output begins
     std::int32_t* overused;  // [n] some output pays for showing the input
-    Offer* offer;            // [kSharers * cells_at_once(threads)]
-    std::int32_t* change;    // [4] where the change to make is; how many `present` there are
+    std::int32_t* relevant;  // [2, words of threads] blocks of the window, a bit each, and before
+    double* part;            // [threads] of a crew's sums
+    Offer* offers;           // [crews, n]
+    Look* looks;             // [crews]
+    Outcome* outcome;        // [1]
 
     COMIX_HD static DescentSpace at(void* memory, const SolverSizes& sizes, int threads,
                                     std::int64_t* bytes) {
@@ -43,14 +73,17 @@ struct DescentSpace {
         space.state = StateSpace::at(memory, sizes, &state_bytes);
         detail::Pieces pieces(memory);
         pieces.take<unsigned char>(state_bytes);
-        const std::int64_t n = sizes.inputs, m = sizes.outputs;
+        const std::int64_t n = sizes.inputs, m = sizes.outputs, crews = Crews::of(threads).count;
+        space.looks = pieces.take<Look>(crews);
+        space.shown = pieces.take<Shown>(m * n);
+        space.outcome = pieces.take<Outcome>(1);
         space.reach = pieces.take<double>(m * n);
-        space.offer = pieces.take<Offer>(kSharers * cells_at_once(threads));
-        space.present = pieces.take<std::int32_t>(m * n);
-        space.place = pieces.take<std::int32_t>(m * n);
-        space.count = pieces.take<std::int32_t>(m);
+        space.part = pieces.take<double>(threads);
+        space.offers = pieces.take<Offer>(crews * n);
+        space.present = pieces.take<std::int32_t>(m * word_count(sizes.inputs));
+        space.start = pieces.take<std::int32_t>(m + 1);
         space.overused = pieces.take<std::int32_t>(n);
-        space.change = pieces.take<std::int32_t>(4);
+        space.relevant = pieces.take<std::int32_t>(2 * word_count(threads));
         if (bytes) *bytes = pieces.bytes();
         return space;
     }
@@ -74,26 +107,36 @@ COMIX_HD inline double reach_change(const SolverProblem& problem, const StateSpa
                            compatibility(problem, state, i, change.b));
 }
 
-// Change of what the other outputs pay. One list and no branches, so that what the next terms need
-// is on its way: a term that does not count adds 0.
+// Change of what the other outputs pay: of every `step`-th term, from `first` on. One list and no
+// branches, so that what the next terms need is on its way: a term that does not count adds 0.
 COMIX_HD inline double others_change(const SolverProblem& problem, const DescentSpace& space,
-                                     const Change& change) {
-    const int n = problem.sizes.inputs, own = change.output * n, listed = space.change[1];
-    const StateSpace& state = space.state;
+                                     const Change& change, int first, int step) {
+    const int listed = space.start[problem.sizes.outputs];
     double sum = 0;
 #if defined(__CUDACC__)
 #pragma unroll 4
 #endif
-    for (int k = 0; k < listed; ++k) {
-        const int place = space.place[k];
-        const double reach = space.reach[place];
-        const double moved = reach + reach_change(problem, state, space.present[k], change);
-        const double share = 0.5 * state.halves[place];
-        const double term = share * (problem.penalty_at(moved) - problem.penalty_at(reach));
-        const bool other = place < own || place >= own + n;
-        sum += other && (reach > problem.tau || moved > problem.tau) ? term : 0.0;
+    for (int k = first; k < listed; k += step) {
+        const Shown shown = space.shown[k];
+        const double moved = shown.reach + reach_change(problem, space.state, shown.input, change);
+        const double share = 0.5 * shown.halves;
+        const double term = share * (problem.penalty_at(moved) - problem.penalty_at(shown.reach));
+        sum += shown.output != change.output ? term : 0.0;
     }
     return problem.gamma * sum;
+}
+
+// In four chains, so that additions need not wait for each other.
+COMIX_HD inline double sum_of(const double* values, int count) {
+    double sums[4] = {0, 0, 0, 0};
+    for (int i = 0; i < count; i += 4) {
+#if defined(__CUDACC__)
+#pragma unroll
+#endif
+        for (int k = 0; k < 4; ++k)
+            if (i + k < count) sums[k] += values[i + k];
+    }
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
 // Change of the block's unary cost, of its edges, and of what its own output pays.
@@ -126,91 +169,160 @@ COMIX_HD inline bool before(const Offer& a, const Offer& b) {
     return a.local < b.local || (a.local == b.local && a.input < b.input);
 }
 
-// The best of every kSharers-th input, from `first` on, for the block at `cell`.
-COMIX_HD inline Offer best_offer(const SolverProblem& problem, const DescentSpace& space,
-                                 std::int64_t cell, int first) {
-    const int blocks = problem.sizes.blocks();
+// Notes which blocks of the window, a thread each, show an overused input.
+COMIX_HD inline void mark_relevant(const DescentSpace& space, std::int64_t cell, std::int64_t cells,
+                                   int thread, std::int32_t* relevant) {
+    if (cell >= cells) return;
     const Pair label = space.state.labels[cell];
-    const int a = first_of(label), b = second_of(label);
-    Offer best{-kGain, 0, -1};
-    if (!space.overused[a] && !space.overused[b]) return best;
-    const auto o = static_cast<int>(cell / blocks), p = static_cast<int>(cell % blocks);
-    Change change{o, a, b, -1};
-    // Showing another input relieves the others by no more than showing nothing.
-    const double relief = others_change(problem, space, change);
-    for (int j = first; j < problem.sizes.inputs; j += kSharers) {
-        if (j == a && j == b) continue;
-        change.to = j;
-        const double local = local_change(problem, space, p, change);
-        if (!(local + relief < best.sum)) continue;
-        const Offer offer{local + others_change(problem, space, change), local, j};
-        if (best.input < 0 ? offer.sum < best.sum : before(offer, best)) best = offer;
-    }
-    return best;
+    if (space.overused[first_of(label)] || space.overused[second_of(label)])
+        add_to_set(relevant, thread);
 }
 
+// Looks at `team.size()` blocks from `begin` on: fills space.looks and space.outcome. relevant:
+// the window's blocks that count; `spent` is cleared for the next window.
 template <class Team>
-COMIX_HD void find_overused(Team& team, const SolverProblem& problem, const DescentSpace& space) {
-    const int n = problem.sizes.inputs;
+COMIX_HD void look_at(Team& team, const SolverProblem& problem, const DescentSpace& space,
+                      std::int64_t begin, std::int32_t* relevant, std::int32_t* spent) {
+    const int n = problem.sizes.inputs, blocks = problem.sizes.blocks();
+    const std::int64_t cells = problem.sizes.cells();
+    const int words = word_count(team.size());
+    const Crews crews = Crews::of(team.size());
+    // body(crew, lane, look, change) for threads whose crew has a block.
+    const auto crew_phase = [&](const auto& body) {
+        team.warp_phase([&](int thread) {
+            const int crew = thread / crews.lanes;
+            if (crew >= crews.count || space.looks[crew].cell < 0) return;
+            Look& look = space.looks[crew];
+            const Change change{static_cast<int>((begin + look.cell) / blocks),
+                                first_of(look.label), second_of(look.label), -1};
+            body(crew, thread % crews.lanes, look, change);
+        });
+    };
     team.phase([&](int thread) {
-        for (int i = thread; i < n; i += team.size()) {
-            std::int32_t overused = 0;
-            for (int o = 0; o < problem.sizes.outputs; ++o) {
-                const std::int64_t k = std::int64_t{o} * n + i;
-                overused |= space.state.halves[k] > 0 && space.reach[k] > problem.tau;
-            }
-            space.overused[i] = overused;
+        mark_relevant(space, begin + thread, cells, thread, relevant);
+        if (thread < words) spent[thread] = 0;
+        if (thread == 0) space.outcome->crew = INT32_MAX;
+    });
+    team.warp_phase([&](int thread) {
+        const int crew = thread / crews.lanes, lane = thread % crews.lanes;
+        if (crew >= crews.count || lane > 0) return;
+        const int cell = member(relevant, words, crew);
+        space.looks[crew] = {cell, cell < 0 ? 0 : space.state.labels[begin + cell], 0, -1};
+        if (crew + 1 == crews.count) space.outcome->next = cell < 0 ? team.size() : cell + 1;
+    });
+    crew_phase([&](int crew, int lane, Look&, const Change& change) {
+        space.part[crew * crews.lanes + lane] =
+            others_change(problem, space, change, lane, crews.lanes);
+    });
+    crew_phase([&](int crew, int lane, Look& look, Change change) {
+        // Showing another input relieves the others by no more than showing nothing.
+        const double relief = sum_of(space.part + crew * crews.lanes, crews.lanes);
+        for (int j = lane; j < n; j += crews.lanes) {
+            if (j == change.a && j == change.b) continue;
+            change.to = j;
+            const auto block = static_cast<int>((begin + look.cell) % blocks);
+            const double local = local_change(problem, space, block, change);
+            if (!(local + relief < -kGain)) continue;
+            space.offers[std::int64_t{crew} * n + atomic_add(&look.offers, 1)] = {0, local, j};
         }
-        if (thread == 0) space.change[0] = INT32_MAX;
+    });
+    // 32 / C threads per offer; as many offers as threads and more: one after the other.
+    crew_phase([&](int crew, int lane, Look& look, Change change) {
+        Offer* const offers = space.offers + std::int64_t{crew} * n;
+        const int count = look.offers,
+                  sharers = count < crews.lanes ? crews.lanes / (count + !count) : 1;
+        for (int k = lane / sharers; k < count; k += crews.lanes) {
+            change.to = offers[k].input;
+            const double sum = others_change(problem, space, change, lane % sharers, sharers);
+            if (sharers > 1) {
+                space.part[crew * crews.lanes + lane] = sum;
+            } else {
+                offers[k].sum = offers[k].local + sum;
+            }
+        }
+    });
+    crew_phase([&](int crew, int lane, Look& look, const Change&) {
+        Offer* const offers = space.offers + std::int64_t{crew} * n;
+        const int count = look.offers,
+                  sharers = count < crews.lanes ? crews.lanes / (count + !count) : 1;
+        if (lane >= count) return;
+        if (sharers > 1)
+            offers[lane].sum = offers[lane].local +
+                               sum_of(space.part + crew * crews.lanes + lane * sharers, sharers);
+        for (int k = lane + crews.lanes; k < count; k += crews.lanes)
+            if (before(offers[k], offers[lane])) offers[lane] = offers[k];
+    });
+    team.phase([&](int thread) {
+        const int crew = thread / crews.lanes;
+        if (crew >= crews.count || thread % crews.lanes > 0 || space.looks[crew].cell < 0) return;
+        const Offer* const offers = space.offers + std::int64_t{crew} * n;
+        const int count = space.looks[crew].offers;
+        Offer best{-kGain, 0, -1};
+        for (int k = 0; k < count && k < crews.lanes; ++k)
+            if (best.input < 0 ? offers[k].sum < best.sum : before(offers[k], best))
+                best = offers[k];
+        space.looks[crew].input = best.input;
+        if (best.input >= 0) atomic_min(&space.outcome->crew, crew);
     });
 }
 
-// Lists the inputs in each output, output by output.
+// Lists the inputs in each output, output by output, and finds the overused ones.
 template <class Team>
 COMIX_HD void list_present(Team& team, const SolverProblem& problem, const DescentSpace& space) {
-    const int n = problem.sizes.inputs, m = problem.sizes.outputs;
+    const int n = problem.sizes.inputs, m = problem.sizes.outputs, words = word_count(n);
+    const std::int64_t pairs = std::int64_t{m} * n;
     team.phase([&](int thread) {
-        for (int o = thread; o < m; o += team.size()) {
-            std::int32_t count = 0;
-            for (int i = 0; i < n; ++i) count += space.state.halves[std::int64_t{o} * n + i] > 0;
-            space.count[o] = count;
+        for (std::int64_t k = thread; k < std::int64_t{m} * words; k += team.size())
+            space.present[k] = 0;
+        for (int i = thread; i < n; i += team.size()) space.overused[i] = 0;
+    });
+    team.phase([&](int thread) {
+        for (std::int64_t k = thread; k < pairs; k += team.size()) {
+            if (space.state.halves[k] <= 0) continue;
+            const auto o = static_cast<int>(k / n), i = static_cast<int>(k % n);
+            add_to_set(space.present + std::int64_t{o} * words, i);
+            if (space.reach[k] > problem.tau) atomic_or(space.overused + i, 1);
         }
     });
     team.phase([&](int thread) {
-        for (int o = thread; o < m; o += team.size()) {
-            std::int32_t next = 0;
-            for (int before = 0; before < o; ++before) next += space.count[before];
-            for (int i = 0; i < n; ++i) {
-                const std::int32_t place = o * n + i;  // below 2^28
-                if (space.state.halves[place] <= 0) continue;
-                space.present[next] = i;
-                space.place[next++] = place;
-            }
-            if (o + 1 == m) space.change[1] = next;
+        for (int o = thread; o <= m; o += team.size()) {
+            std::int32_t start = 0;
+            for (int before = 0; before < o; ++before)
+                start += members_below(space.present + std::int64_t{before} * words, n);
+            space.start[o] = start;
+        }
+    });
+    team.phase([&](int thread) {
+        for (std::int64_t k = thread; k < pairs; k += team.size()) {
+            if (space.state.halves[k] <= 0) continue;
+            const auto o = static_cast<int>(k / n), i = static_cast<int>(k % n);
+            const std::int32_t next =
+                space.start[o] + members_below(space.present + std::int64_t{o} * words, i);
+            space.shown[next] = {space.reach[k], static_cast<std::uint16_t>(i),
+                                 static_cast<std::uint16_t>(space.state.halves[k]), o};
         }
     });
 }
 
 template <class Team>
 COMIX_HD void make_change(Team& team, const SolverProblem& problem, const DescentSpace& space,
-                          std::int64_t cell, int to) {
+                          std::int64_t cell, Pair label, int to) {
     const int n = problem.sizes.inputs;
-    const Pair label = team.uniform(space.state.labels[cell]);
+    const std::int64_t pairs = std::int64_t{problem.sizes.outputs} * n;
     const Change change{static_cast<int>(cell / problem.sizes.blocks()), first_of(label),
                         second_of(label), to};
-    const std::int64_t own = std::int64_t{change.output} * n;
     team.phase([&](int thread) {
-        for (int i = thread; i < n; i += team.size()) {
-            space.state.halves[own + i] += 2 * (i == to) - (i == change.a) - (i == change.b);
-            const double moved = reach_change(problem, space.state, i, change);
-            if (moved == 0.0) continue;
-            for (int o = 0; o < problem.sizes.outputs; ++o)
-                if (o != change.output) space.reach[std::int64_t{o} * n + i] += moved;
+        for (std::int64_t k = thread; k < pairs; k += team.size()) {
+            const auto o = static_cast<int>(k / n), i = static_cast<int>(k % n);
+            if (o == change.output) {
+                space.state.halves[k] += 2 * (i == to) - (i == change.a) - (i == change.b);
+            } else {
+                space.reach[k] += reach_change(problem, space.state, i, change);
+            }
         }
         if (thread == 0) space.state.labels[cell] = pair_of(to, to);
     });
     list_present(team, problem, space);
-    find_overused(team, problem, space);
 }
 
 }  // namespace detail
@@ -218,47 +330,36 @@ COMIX_HD void make_change(Team& team, const SolverProblem& problem, const Descen
 // Improves space.state.labels; the shares follow only in part.
 template <class Team>
 COMIX_HD void descend(Team& team, const SolverProblem& problem, const DescentSpace& space) {
-    const int n = problem.sizes.inputs;
+    const int n = problem.sizes.inputs, words = word_count(team.size());
     const std::int64_t pairs = std::int64_t{problem.sizes.outputs} * n;
     const std::int64_t cells = problem.sizes.cells();
-    const int most = cells_at_once(team.size());
     detail::count_all(team, problem, space.state);
-    detail::list_present(team, problem, space);
     team.phase([&](int thread) {
         for (std::int64_t k = thread; k < pairs; k += team.size())
             space.reach[k] = detail::reach_of(problem, space.state, static_cast<int>(k / n),
                                               static_cast<int>(k % n));
+        for (int k = thread; k < 2 * words; k += team.size()) space.relevant[k] = 0;
     });
-    detail::find_overused(team, problem, space);
+    detail::list_present(team, problem, space);
+    std::int32_t *relevant = space.relevant, *spent = relevant + words;
     bool improved = true;
     for (int pass = 0; pass < detail::kMostPasses && improved; ++pass) {
         improved = false;
         for (std::int64_t begin = 0; begin < cells;) {
-            const auto looks = static_cast<int>(cells - begin < most ? cells - begin : most);
-            team.phase([&](int thread) {
-                for (int k = thread; k < looks * kSharers; k += team.size())
-                    space.offer[k] =
-                        detail::best_offer(problem, space, begin + k / kSharers, k % kSharers);
-            });
-            team.phase([&](int thread) {
-                for (int k = thread; k < looks; k += team.size()) {
-                    Offer* offers = space.offer + k * kSharers;
-                    Offer best = offers[0];
-                    for (int other = 1; other < kSharers; ++other)
-                        if (detail::before(offers[other], best)) best = offers[other];
-                    offers[0] = best;
-                    if (best.input >= 0) atomic_min(space.change, k);
-                }
-            });
-            const int first = team.uniform(space.change[0]);
-            if (first == INT32_MAX) {
-                begin += looks;
+            detail::look_at(team, problem, space, begin, relevant, spent);
+            std::int32_t* const swapped = relevant;
+            relevant = spent;
+            spent = swapped;
+            const Outcome outcome = team.uniform(*space.outcome);
+            if (outcome.crew == INT32_MAX) {
+                begin += outcome.next;
                 continue;
             }
-            detail::make_change(team, problem, space, begin + first,
-                                team.uniform(space.offer[first * kSharers].input));
+            const Look look = team.uniform(space.looks[outcome.crew]);
+            begin += look.cell;
+            detail::make_change(team, problem, space, begin, look.label, look.input);
             improved = true;
-            begin += first + 1;
+            ++begin;
         }
     }
 }

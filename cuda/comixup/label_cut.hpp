@@ -83,10 +83,9 @@ COMIX_HD bool make_move(Team& team, const CutProblem& problem, const CutSpace& s
 }
 
 template <class Team>
-COMIX_HD void wide_moves(Team& team, const CutProblem& problem, const CutSpace& space) {
+COMIX_HD void wide_moves(Team& team, const CutProblem& problem, const CutSpace& space, int tried) {
     const auto flow =
         gridcut::FlowMove<std::int32_t>::at(space.flow, problem.sizes.height, problem.sizes.width);
-    const int tried = team.uniform(space.counts[kTriedLabels]);
     // A label is tried again only after another one's success changed the labelling.
     const std::int64_t most = std::int64_t{tried} * (tried + 16);  // some 3 * tried in practice
     std::int64_t moves = 0;
@@ -109,13 +108,13 @@ COMIX_HD void cut_labels(Team& team, const CutProblem& problem, const CutSpace& 
     const int labels = problem.sizes.inputs + soft;
     detail::start_cheapest<kShape>(team, problem, space, labels);
     if (!(problem.beta < 0) && !(problem.beta > 0)) return;  // the cheapest labels are the best
-    detail::price<kShape>(team, problem, space, labels);
+    const int tried = detail::price<kShape>(team, problem, space, labels);
     if constexpr (kShape == Shape::small) {
-        detail::small_moves(team, problem, space, labels);
+        detail::small_moves(team, problem, space, tried);
     } else if constexpr (kShape == Shape::narrow) {
-        detail::narrow_moves(team, problem, space, labels);
+        detail::narrow_moves(team, problem, space, tried);
     } else {
-        detail::wide_moves(team, problem, space);
+        detail::wide_moves(team, problem, space, tried);
     }
 }
 

@@ -72,8 +72,8 @@ COMIX_HD int prepare_cut(Team& team, const SolverProblem& problem, const CutSpac
                 cut.rho[i] = final_rho(i, problem.penalty_at(reach));
             }
         }
-        // Three largest shares, ties to the lowest input, by rank.
-        for (int i = thread; soft && i < n; i += team.size()) {
+        // Three largest shares, ties to the lowest input, by rank; other threads than above.
+        for (int i = team.size() - 1 - thread; soft && i < n; i += team.size()) {
             const std::int32_t share = state.halves[row + i];
             int rank = 0, present = 0;
             for (int k = 0; k < n; ++k) {

@@ -98,36 +98,34 @@ COMIX_HD inline void price_edges(const CutSpace& space, const gridcut::Strip& st
 // Makes the best of all labels' moves until none gains, a thread per label.
 template <class Team>
 COMIX_HD void narrow_moves(Team& team, const CutProblem& problem, const CutSpace& space,
-                           int labels) {
+                           int tried) {
     const gridcut::Strip strip = gridcut::Strip::of(problem.sizes.height, problem.sizes.width);
     const int cells = gridcut::kStripWidth * strip.rows, most = problem.sizes.labels();
     const EdgeCost edge = EdgeCost::of(problem);
-    for (int round = 0; round < most_rounds(labels); ++round) {
+    for (int round = 0; round < most_rounds(tried); ++round) {
         team.phase([&](int thread) {
             for (int k = thread; k < cells; k += team.size()) price_edges(space, strip, edge, k);
         });
         team.phase([&](int thread) {
-            for (int a = thread; a < labels; a += team.size()) {
-                MoveRows rows(problem, space, a);
+            for (int t = thread; t < tried; t += team.size()) {
+                MoveRows rows(problem, space, space.tried[t]);
                 const auto minimum =
-                    gridcut::solve_strip<std::int32_t>(strip.rows, rows, space.decisions + a, most);
-                space.energy[a] = minimum.energy;
-                space.state[a] = minimum.state;
+                    gridcut::solve_strip<std::int32_t>(strip.rows, rows, space.decisions + t, most);
+                space.energy[t] = minimum.energy;
+                space.state[t] = minimum.state;
             }
         });
         team.phase([&](int thread) {
             if (thread > 0) return;
-            int best = 0;
-            for (int a = 1; a < labels; ++a)
-                if (space.energy[a] < space.energy[best]) best = a;
+            const int best = first_least(tried, [&](int t) { return space.energy[t]; });
             space.counts[kFound] = space.energy[best] < 0;
             if (space.energy[best] >= 0) return;
-            const int stride = problem.sizes.labels() | 1;
+            const int stride = problem.sizes.labels() | 1, label = space.tried[best];
             const auto take = [&](int r, int c) {
                 if (c >= strip.columns) return;
                 const int p = strip.site(r, c);
-                space.now[p] = space.label[best];
-                space.current[p] = space.unary[p * stride + best];
+                space.now[p] = space.label[label];
+                space.current[p] = space.unary[p * stride + label];
             };
             gridcut::walk_strip_back(strip.rows, space.state[best], space.decisions + best, most,
                                      take);
@@ -136,15 +134,21 @@ COMIX_HD void narrow_moves(Team& team, const CutProblem& problem, const CutSpace
     }
 }
 
+// The better way to a choice of the blocks: the one without the block above, or the one with it.
+COMIX_HD inline Way better(const Way& without, const Way& with, std::int32_t joint) {
+    const std::int32_t energy = with.energy + joint;
+    return energy < without.energy ? Way{energy, with.taken} : without;
+}
+
 // The same on grids of at most 4 x 4 blocks, with the same answers, sixteen threads per label: one
-// for each choice of the last four blocks. A step is two reads, a minimum and a write, and the way
-// taken travels with its cost, so nothing is walked back.
+// for each choice of the last four blocks. A step decides two blocks of a row: four reads, three
+// minima and a write, and the way taken travels with its cost, so nothing is walked back. Blocks
+// beyond the grid cost nothing, and are not taken, since ties go to the way without.
 template <class Team>
-COMIX_HD void small_moves(Team& team, const CutProblem& problem, const CutSpace& space,
-                          int labels) {
+COMIX_HD void small_moves(Team& team, const CutProblem& problem, const CutSpace& space, int tried) {
     constexpr int kWidth = gridcut::kStripWidth, kStates = kSmallStates;
     const gridcut::Strip strip = gridcut::Strip::of(problem.sizes.height, problem.sizes.width);
-    const int units = kStates * labels, stride = problem.sizes.labels() | 1;
+    const int units = kStates * tried, stride = problem.sizes.labels() | 1;
     const EdgeCost edge = EdgeCost::of(problem);
     const auto each = [&](int thread, const auto& body) {  // of a label's states, or of its cells
 #if defined(__CUDACC__)
@@ -153,79 +157,82 @@ COMIX_HD void small_moves(Team& team, const CutProblem& problem, const CutSpace&
         for (int unit = thread; unit < units; unit += team.size())
             body(unit, unit / kStates, unit % kStates);
     };
-    for (int round = 0; round < most_rounds(labels); ++round) {
+    for (int round = 0; round < most_rounds(tried); ++round) {
         team.phase([&](int thread) {
-            for (int k = thread; k < kWidth * strip.rows; k += team.size())
+            // The last threads, which have the fewest labels.
+            for (int k = team.size() - 1 - thread; k < kWidth * strip.rows; k += team.size())
                 price_edges(space, strip, edge, k);
-            each(thread, [&](int unit, int a, int k) {
+            each(thread, [&](int unit, int t, int k) {
                 const int r = k / kWidth, c = k % kWidth;
-                if (r < strip.rows && c < strip.columns)
-                    space.towards[unit] = edge(space.label[a], space.now[strip.site(r, c)]);
+                if (r >= strip.rows || c >= strip.columns) return;
+                const Pair label = space.label[space.tried[t]];
+                space.towards[unit] = edge(label, space.now[strip.site(r, c)]);
             });
         });
         team.warp_phase([&](int thread) {
-            each(thread, [&](int unit, int a, int k) {
+            each(thread, [&](int unit, int t, int k) {
                 space.ways[unit] = {0, 0};
+                space.site_cost[unit] = {0, 0, 0, 0};
                 const int r = k / kWidth, c = k % kWidth;
                 if (r >= strip.rows || c >= strip.columns) return;
                 const std::int32_t* const here = space.towards + unit;
                 const std::int32_t above = r > 0 ? here[-kWidth] : 0, left = c > 0 ? here[-1] : 0;
                 const std::int32_t below = r + 1 < strip.rows ? here[kWidth] : 0;
                 const std::int32_t right = c + 1 < strip.columns ? here[1] : 0;
-                const std::int32_t own = space.unary[strip.site(r, c) * stride + a];
+                const std::int32_t own = space.unary[strip.site(r, c) * stride + space.tried[t]];
                 space.site_cost[unit] = {own + space.base[k] + above + below + left + right,
                                          r > 0 ? space.along[k] - *here - above : 0,
                                          c > 0 ? space.across[k] - *here - left : 0, 0};
             });
         });
         Way *before = space.ways, *after = before + units;
-        for (int r = 0; r < strip.rows; ++r) {
-            for (int c = 0; c < strip.columns; ++c) {
-                const int k = kWidth * r + c,
-                          bit = kStates / 2 >> c;  // column 0 is the highest bit
-                team.warp_phase([&](int thread) {
-                    each(thread, [&](int unit, int a, int state) {
-                        const SiteCost cost = space.site_cost[kStates * a + k];
-                        const Way kept = before[unit & ~bit], taken = before[unit | bit];
-                        const bool takes = state & bit, beside = c > 0 && state & (bit << 1);
-                        const std::int32_t other = taken.energy + (takes ? cost.above : 0);
-                        Way way = other < kept.energy ? Way{other, taken.taken} : kept;
-                        if (takes) {
-                            way.energy += cost.alone + (beside ? cost.left : 0);
-                            way.taken |= 1U << k;
-                        }
-                        after[unit] = way;
-                    });
+        for (int k = 0; k < kWidth * strip.rows; k += 2) {
+            const int bit = kStates / 2 >> k % kWidth, next = bit / 2;  // column 0: the highest bit
+            team.warp_phase([&](int thread) {
+                each(thread, [&](int unit, int t, int state) {
+                    const SiteCost one = space.site_cost[kStates * t + k];
+                    const SiteCost two = space.site_cost[kStates * t + k + 1];
+                    const Way* const from = before + (unit & ~(bit | next));
+                    const std::int32_t above = state & bit ? one.above : 0;
+                    Way way = better(better(from[0], from[bit], above),
+                                     better(from[next], from[bit | next], above),
+                                     state & next ? two.above : 0);
+                    if (state & bit) {
+                        way.energy += one.alone + (state & 2 * bit ? one.left : 0);
+                        way.taken |= 1U << k;
+                    }
+                    if (state & next) {
+                        way.energy += two.alone + (state & bit ? two.left : 0);
+                        way.taken |= 2U << k;
+                    }
+                    after[unit] = way;
                 });
-                Way* const swapped = before;
-                before = after;
-                after = swapped;
-            }
+            });
+            Way* const swapped = before;
+            before = after;
+            after = swapped;
         }
         team.phase([&](int thread) {
             each(thread,
-                 [&](int, int a, int state) {  // by a thread of the warp that found the ways
+                 [&](int, int t, int state) {  // by a thread of the warp that found the ways
                      if (state > 0) return;
-                     const Way* const last = before + kStates * a;
-                     int best = 0;
-                     for (int s = 1; s < kStates; ++s)
-                         if (last[s].energy < last[best].energy) best = s;
-                     space.energy[a] = last[best].energy;
-                     space.state[a] = static_cast<int>(last[best].taken);
+                     const Way* const last = before + kStates * t;
+                     const int best = first_least(kStates, [&](int s) { return last[s].energy; });
+                     space.energy[t] = last[best].energy;
+                     space.state[t] = static_cast<int>(last[best].taken);
                  });
         });
         team.phase([&](int thread) {
             if (thread >= kStates) return;
-            int best = 0;
-            for (int a = 1; a < labels; ++a)
-                if (space.energy[a] < space.energy[best]) best = a;
+            const int best = first_least(tried, [&](int t) { return space.energy[t]; });
+            const int label = space.tried[best];
             const bool found = space.energy[best] < 0;
             if (thread == 0) space.counts[kFound] = found;
             for (int k = thread; k < kStates; k += team.size()) {
                 if (!found || !(space.state[best] >> k & 1)) continue;
                 const int p = strip.site(k / kWidth, k % kWidth);
-                space.now[p] = space.label[best];
-                space.current[p] = space.unary[p * stride + best];
+                space.now[p] = space.label[label];
+                space.current[p] = space.unary[p * stride + label];
             }
         });
         if (!team.uniform(space.counts[kFound])) return;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cuda/base/atomics.hpp"
+#include "cuda/base/bits.hpp"
 #include "cuda/base/collectives.hpp"
 #include "cuda/base/divisor.hpp"
 #include "cuda/base/launch.hpp"
@@ -180,6 +181,35 @@ TEST_CASE("divisors divide") {
     CHECK(WideDivisor().quotient(17) == 17);
     CHECK_THROWS_AS(Divisor(0), comix::InvalidArgument);
     CHECK_THROWS_AS(Divisor(limit + 1), comix::InvalidArgument);
+}
+
+TEST_CASE("sets of bits: members, those below, and the one of a rank") {
+    namespace cuda = comix::cuda;
+    std::mt19937 random(91);
+    for (int trial = 0; trial < 200; ++trial) {
+        const int numbers = 1 + static_cast<int>(random() % 130);
+        const int words = cuda::word_count(numbers);
+        CHECK((words - 1) * 32 < numbers);
+        CHECK(numbers <= words * 32);
+        std::vector<std::int32_t> set(static_cast<std::size_t>(words), 0);
+        std::vector<int> members;
+        for (int i = 0; i < numbers; ++i) {
+            const bool in = trial == 0 || random() % 4 == 0;
+            if (in) members.push_back(i);
+            if (in) cuda::add_to_set(set.data(), i);
+        }
+        std::vector<int> found;
+        for (int i = 0; i < numbers; ++i) {
+            CHECK(cuda::members_below(set.data(), i) == static_cast<int>(found.size()));
+            if (cuda::is_in_set(set.data(), i)) found.push_back(i);
+        }
+        CHECK(found == members);
+        CHECK(cuda::members_below(set.data(), numbers) == static_cast<int>(members.size()));
+        const int count = static_cast<int>(members.size());
+        for (int rank = 0; rank < count; ++rank)
+            CHECK(cuda::member(set.data(), words, rank) == members[static_cast<std::size_t>(rank)]);
+        CHECK(cuda::member(set.data(), words, count) == -1);
+    }
 }
 
 TEST_CASE("blocks_for: enough blocks, and never more than a grid may have") {

@@ -95,9 +95,11 @@ TEST_CASE("labeller: both ways to the best move of a small grid give the same la
                 space.label[n + k] = kernels::pair_of(k == 2 ? 1 : 0, k == 0 ? 1 : 2);
             HostTeam team(32, Order::shuffled, static_cast<unsigned>(trial + 1));
             kernels::detail::start_cheapest<kernels::Shape::small>(team, problem, space, n + soft);
-            kernels::detail::price<kernels::Shape::small>(team, problem, space, n + soft);
-            small ? kernels::detail::small_moves(team, problem, space, n + soft)
-                  : kernels::detail::narrow_moves(team, problem, space, n + soft);
+            const int tried =
+                kernels::detail::price<kernels::Shape::small>(team, problem, space, n + soft);
+            CHECK((1 <= tried && tried <= n + soft));
+            small ? kernels::detail::small_moves(team, problem, space, tried)
+                  : kernels::detail::narrow_moves(team, problem, space, tried);
             found.emplace_back(space.now, space.now + h * w);
         }
         CHECK(found[0] == found[1]);

@@ -32,6 +32,10 @@ extern comix_emulated::Index threadIdx, blockIdx, blockDim, gridDim;
 void __syncthreads(int line = __builtin_LINE());
 void __syncwarp(int line = __builtin_LINE());
 
+inline int __popc(unsigned word) {
+    return __builtin_popcount(word);
+}
+
 inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
     __extension__ using Wide = unsigned __int128;
     return static_cast<unsigned long long>((static_cast<Wide>(a) * b) >> 64);
