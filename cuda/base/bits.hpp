@@ -25,7 +25,7 @@ COMIX_HD inline int place_of_bit(std::uint32_t word, int rank) {
 }
 
 // Sets of numbers below some count, 32 of them in a word; words are int32 for atomics.
-constexpr int word_count(int numbers) {
+COMIX_HD constexpr int word_count(int numbers) {
     return (numbers + 31) / 32;
 }
 COMIX_HD inline std::uint32_t bit_of(int i) {

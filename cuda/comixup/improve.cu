@@ -12,16 +12,17 @@ using CopyTeam = BlockTeam<128>;
 // With what reductions take it stays within what every device gives to a kernel that asks.
 constexpr std::int64_t kMostShared = 40 * 1024;
 
+template <bool kInShared>
 __global__ void __launch_bounds__(DescentTeam::size(), 1)
     improve_kernel(const LabelBatch batch, const SolverProblem problem, const ImprovePlan plan,
                    std::size_t bytes) {
     for_each_problem<DescentTeam>(
         batch.problems() * kCandidates, bytes, [&](DescentTeam& team, std::int64_t k) {
             const std::int64_t i = k / kCandidates;
-            improve(team, batch.with_costs(problem, i), batch.compatibility_of(i), plan,
-                    batch.scratch + blockIdx.x * plan.scratch_bytes(),
-                    Candidates::at(batch.candidates, problem.sizes, i),
-                    static_cast<int>(k % kCandidates));
+            improve<kInShared>(team, batch.with_costs(problem, i), batch.compatibility_of(i), plan,
+                               batch.scratch + blockIdx.x * plan.scratch_bytes(),
+                               Candidates::at(batch.candidates, problem.sizes, i),
+                               static_cast<int>(k % kCandidates));
         });
 }
 
@@ -46,8 +47,9 @@ void launch_improvement(const Stream& stream, const LabelBatch& batch,
         const ImprovePlan plan = plan_of(problem.sizes);
         const std::size_t bytes = team_bytes(plan.shared(DescentTeam::size()));
         const std::int64_t teams = teams_at_once(plan.scratch_bytes(), problems * kCandidates);
-        launch(stream, "comixup_labels", improve_kernel, blocks_for(teams, 1), DescentTeam::size(),
-               bytes, batch, problem, plan, bytes);
+        launch(stream, "comixup_labels",
+               plan.in_shared ? improve_kernel<true> : improve_kernel<false>, blocks_for(teams, 1),
+               DescentTeam::size(), bytes, batch, problem, plan, bytes);
     }
     launch(stream, "comixup_labels", choose_kernel, blocks_for(problems, 1), CopyTeam::size(), 0,
            batch, problem);

@@ -30,18 +30,19 @@ struct ImprovePlan {
 };
 
 // Improves one candidate in place, where descent lowers its objective. compatibility [n, n] where
-// sizes.matrix. scratch: plan.scratch_bytes() bytes.
-template <class Team>
+// sizes.matrix. scratch: plan.scratch_bytes() bytes. kInShared: plan.in_shared, known to the
+// compiler.
+template <bool kInShared, class Team>
 COMIX_HD void improve(Team& team, const SolverProblem& problem, const double* compatibility,
                       const ImprovePlan& plan, void* scratch, const Candidates& candidates,
                       int candidate) {
     const double before = team.uniform(candidates.objective[candidate]);
     if (!(before < kNone)) return;
     void* memory =
-        team.template shared<double>(static_cast<std::size_t>(plan.in_shared ? plan.bytes / 8 : 0));
+        team.template shared<double>(static_cast<std::size_t>(kInShared ? plan.bytes / 8 : 0));
     auto* partial = team.template shared<detail::Objectives>(static_cast<std::size_t>(team.size()));
     const DescentSpace space =
-        DescentSpace::at(plan.in_shared ? memory : scratch, problem.sizes, team.size(), nullptr);
+        DescentSpace::at(kInShared ? memory : scratch, problem.sizes, team.size(), nullptr);
     const StateSpace& state = space.state;
     detail::set_compatibility(team, problem, compatibility, state);
     detail::copy_labels(team, problem, candidates.labels_of(problem.sizes, candidate),

@@ -16,15 +16,15 @@ constexpr int kSmallThreads = 384;  // the sixteen states of 24 labels: 20 input
 // With what reductions take it stays within what every device gives to a kernel that asks.
 constexpr std::int64_t kMostShared = 40 * 1024;
 
-template <class Team, Shape kShape>
+template <class Team, Shape kShape, bool kInShared>
 __global__ void __launch_bounds__(Team::size(), 1)
     labeller_kernel(const LabelBatch batch, const SolverProblem problem, const SpacePlan plan,
                     std::size_t bytes) {
     for_each_problem<Team>(batch.problems(), bytes, [&](Team& team, std::int64_t i) {
-        solve_labels<kShape>(team, batch.with_costs(problem, i), batch.compatibility_of(i),
-                             batch.init + i * problem.sizes.cells(), plan,
-                             batch.scratch + i * plan.scratch_bytes(),
-                             Candidates::at(batch.candidates, problem.sizes, i));
+        solve_labels<kShape, kInShared>(
+            team, batch.with_costs(problem, i), batch.compatibility_of(i),
+            batch.init + i * problem.sizes.cells(), plan, batch.scratch + i * plan.scratch_bytes(),
+            Candidates::at(batch.candidates, problem.sizes, i));
     });
 }
 
@@ -53,8 +53,10 @@ template <class Team, Shape kShape>
 void launch_labeller(const Stream& stream, const LabelBatch& batch, const SolverProblem& problem) {
     const SpacePlan plan = SpacePlan::of(problem.sizes, kMostShared);
     const std::size_t bytes = team_bytes(labeller_shared(Team::size(), plan));
-    launch(stream, "comixup_labels", labeller_kernel<Team, kShape>, blocks_for(batch.problems(), 1),
-           Team::size(), bytes, batch, problem, plan, bytes);
+    const auto kernel = plan.all_shared() ? labeller_kernel<Team, kShape, true>
+                                          : labeller_kernel<Team, kShape, false>;
+    launch(stream, "comixup_labels", kernel, blocks_for(batch.problems(), 1), Team::size(), bytes,
+           batch, problem, plan, bytes);
 }
 
 void launch_sweeps(const Stream& stream, const LabelBatch& batch, const SolverProblem& problem,

@@ -73,7 +73,7 @@ COMIX_HD void solve_labels_with(Team& team, const SolverProblem& problem,
         rest += plan.cut_bytes;
     }
     const Cut cut = CutOf<Cut>::at(memory, rest, plan, problem.sizes, team.size());
-    solve_labels_by(team, cut, problem, compatibility, init, plan.space, scratch, found);
+    solve_labels_by<false>(team, cut, problem, compatibility, init, plan.space, scratch, found);
 }
 
 }  // namespace comix::cuda::comixup

@@ -135,7 +135,7 @@ COMIX_HD void narrow_moves(Team& team, const CutProblem& problem, const CutSpace
 }
 
 // The better way to a choice of the blocks: the one without the block above, or the one with it.
-COMIX_HD inline Way better(const Way& without, const Way& with, std::int32_t joint) {
+COMIX_HD inline Way better(Way without, Way with, std::int32_t joint) {
     const std::int32_t energy = with.energy + joint;
     return energy < without.energy ? Way{energy, with.taken} : without;
 }
@@ -146,16 +146,19 @@ COMIX_HD inline Way better(const Way& without, const Way& with, std::int32_t joi
 // beyond the grid cost nothing, and are not taken, since ties go to the way without.
 template <class Team>
 COMIX_HD void small_moves(Team& team, const CutProblem& problem, const CutSpace& space, int tried) {
-    constexpr int kWidth = gridcut::kStripWidth, kStates = kSmallStates;
+    constexpr unsigned kStates = kSmallStates;  // unsigned numbers are quicker to divide
+    constexpr int kWidth = gridcut::kStripWidth;
     const gridcut::Strip strip = gridcut::Strip::of(problem.sizes.height, problem.sizes.width);
-    const int units = kStates * tried, stride = problem.sizes.labels() | 1;
+    const int units = kSmallStates * tried, stride = problem.sizes.labels() | 1;
     const EdgeCost edge = EdgeCost::of(problem);
     const auto each = [&](int thread, const auto& body) {  // of a label's states, or of its cells
 #if defined(__CUDACC__)
 #pragma unroll 1
 #endif
-        for (int unit = thread; unit < units; unit += team.size())
-            body(unit, unit / kStates, unit % kStates);
+        for (int unit = thread; unit < units; unit += team.size()) {
+            const auto number = static_cast<unsigned>(unit);
+            body(unit, static_cast<int>(number / kStates), static_cast<int>(number % kStates));
+        }
     };
     for (int round = 0; round < most_rounds(tried); ++round) {
         team.phase([&](int thread) {
@@ -187,15 +190,17 @@ COMIX_HD void small_moves(Team& team, const CutProblem& problem, const CutSpace&
         });
         Way *before = space.ways, *after = before + units;
         for (int k = 0; k < kWidth * strip.rows; k += 2) {
-            const int bit = kStates / 2 >> k % kWidth, next = bit / 2;  // column 0: the highest bit
+            const int bit = kSmallStates / 2 >> k % kWidth,
+                      next = bit >> 1;  // column 0: the highest
             team.warp_phase([&](int thread) {
                 each(thread, [&](int unit, int t, int state) {
-                    const SiteCost one = space.site_cost[kStates * t + k];
-                    const SiteCost two = space.site_cost[kStates * t + k + 1];
+                    const SiteCost one = space.site_cost[kSmallStates * t + k];
+                    const SiteCost two = space.site_cost[kSmallStates * t + k + 1];
                     const Way* const from = before + (unit & ~(bit | next));
                     const std::int32_t above = state & bit ? one.above : 0;
-                    Way way = better(better(from[0], from[bit], above),
-                                     better(from[next], from[bit | next], above),
+                    const Way none = from[0], first = from[bit];
+                    const Way second = from[next], both = from[bit | next];
+                    Way way = better(better(none, first, above), better(second, both, above),
                                      state & next ? two.above : 0);
                     if (state & bit) {
                         way.energy += one.alone + (state & 2 * bit ? one.left : 0);
@@ -213,22 +218,22 @@ COMIX_HD void small_moves(Team& team, const CutProblem& problem, const CutSpace&
             after = swapped;
         }
         team.phase([&](int thread) {
-            each(thread,
-                 [&](int, int t, int state) {  // by a thread of the warp that found the ways
-                     if (state > 0) return;
-                     const Way* const last = before + kStates * t;
-                     const int best = first_least(kStates, [&](int s) { return last[s].energy; });
-                     space.energy[t] = last[best].energy;
-                     space.state[t] = static_cast<int>(last[best].taken);
-                 });
+            each(thread, [&](int, int t,
+                             int state) {  // by a thread of the warp that found the ways
+                if (state > 0) return;
+                const Way* const last = before + kSmallStates * t;
+                const int best = first_least(kSmallStates, [&](int s) { return last[s].energy; });
+                space.energy[t] = last[best].energy;
+                space.state[t] = static_cast<int>(last[best].taken);
+            });
         });
         team.phase([&](int thread) {
-            if (thread >= kStates) return;
+            if (thread >= kSmallStates) return;
             const int best = first_least(tried, [&](int t) { return space.energy[t]; });
             const int label = space.tried[best];
             const bool found = space.energy[best] < 0;
             if (thread == 0) space.counts[kFound] = found;
-            for (int k = thread; k < kStates; k += team.size()) {
+            for (int k = thread; k < kSmallStates; k += team.size()) {
                 if (!found || !(space.state[best] >> k & 1)) continue;
                 const int p = strip.site(k / kWidth, k % kWidth);
                 space.now[p] = space.label[label];

@@ -72,7 +72,8 @@ class Pieces {
 }  // namespace detail
 
 // A labelling of the blocks seen so far: its cost, and which blocks take the label (one bit each).
-struct Way {
+// Read in one piece.
+struct alignas(8) Way {
     std::int32_t energy;
     std::uint32_t taken;
 };
@@ -181,6 +182,7 @@ struct SpacePlan {
     COMIX_HD std::int64_t shared_bytes() const {
         return (cut_shared ? cut_bytes : 0) + (state_shared ? state_bytes : 0);
     }
+    COMIX_HD bool all_shared() const { return cut_shared && state_shared; }
     COMIX_HD std::int64_t scratch_bytes() const {  // per partition
         return cut_bytes + state_bytes - shared_bytes();
     }

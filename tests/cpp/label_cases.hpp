@@ -91,7 +91,10 @@ Labels solve_in_steps(const Case& c, int threads, std::int64_t most, const Run& 
     for (int candidate = 0; candidate < kernels::kCandidates && problem.select_best; ++candidate) {
         std::vector<double> scratch(at(plan.scratch_bytes() / 8), 1e300);
         run(plan.shared(threads).total(), [&](auto& team) {
-            kernels::improve(team, problem, c.matrix(), plan, scratch.data(), found, candidate);
+            plan.in_shared ? kernels::improve<true>(team, problem, c.matrix(), plan, scratch.data(),
+                                                    found, candidate)
+                           : kernels::improve<false>(team, problem, c.matrix(), plan,
+                                                     scratch.data(), found, candidate);
         });
     }
     Labels labels(at(2 * c.m * c.h * c.w), -1);
@@ -133,8 +136,13 @@ Labels with_expansion(const Case& c, int threads, std::int64_t most, const Solve
     const auto with = [&](auto shape) {
         return solve(kernels::labeller_shared(threads, plan).total(),
                      [&](auto& team, const kernels::Candidates& found) {
-                         kernels::solve_labels<decltype(shape)::value>(
-                             team, problem, c.matrix(), c.init.data(), plan, scratch.data(), found);
+                         constexpr Shape kShape = decltype(shape)::value;
+                         const auto label = [&](auto in_shared) {
+                             kernels::solve_labels<kShape, decltype(in_shared)::value>(
+                                 team, problem, c.matrix(), c.init.data(), plan, scratch.data(),
+                                 found);
+                         };
+                         plan.all_shared() ? label(std::true_type{}) : label(std::false_type{});
                      });
     };
     switch (problem.sizes.shape()) {

@@ -338,9 +338,9 @@ TEST_CASE("exact: every cut of an iteration is the optimum of its linearised ene
         const kernels::ExactCut<kernels::Shape::narrow> cut{kernels::ExactSpace::at(
             memory.data(), tables.data(), plan.table_bytes, sizes, team.size(), nullptr)};
         std::vector<double> found(at(kernels::Candidates::bytes(sizes, 1) / 8));
-        kernels::solve_labels_by(team, CheckedCut<decltype(cut)>{c, cut, cuts}, c.problem(),
-                                 c.matrix(), c.init.data(), plan.space, scratch.data(),
-                                 kernels::Candidates::at(found.data(), sizes, 0));
+        kernels::solve_labels_by<false>(team, CheckedCut<decltype(cut)>{c, cut, cuts}, c.problem(),
+                                        c.matrix(), c.init.data(), plan.space, scratch.data(),
+                                        kernels::Candidates::at(found.data(), sizes, 0));
     }
     CHECK(cuts > 400);
 }
