@@ -57,53 +57,100 @@ class Axis {
     Divisor pixels_, blocks_;
 };
 
-// A batch of images cut into chunks of at most `width` elements of one line: a row of one channel,
-// or, with channels last, of all.
+// How a batch of images is dealt out. An item is one chunk of at most `width` elements of a line,
+// in up to `lines` neighbouring lines of one block row, and the same in up to `together`
+// neighbouring planes: what a thread works out for it serves them all. A line is a row of one
+// channel or, with channels last, of all of them, and then the image is one plane.
+//
+// Numbers go along a line first, then down the lines, then from plane to plane and image to image.
 struct Chunks {
-    std::int64_t image, channel, row;    // strides in elements
-    std::int64_t images;                 // how many
-    Divisor pixel;                       // elements per pixel of a line
-    WideDivisor per_line, rows, planes;  // chunks per line, lines per plane, planes per image
-    int line, width;                     // elements per line, and per chunk
+    std::int64_t image, channel;    // strides in elements
+    std::int64_t images, planes;    // how many, and of one image
+    Divisor pixel;                  // elements per pixel of a line
+    int row, line;                  // elements from line to line, and in one
+    int width, lines, together;     // of an item
+    Divisor per_block_row;          // groups of lines
+    std::int64_t per_line, groups;  // chunks; groups of lines of a plane
+    std::int64_t plane_groups;      // of an image
+    int last_together;              // planes of the last one
 
-    Chunks(const Layout& layout, std::int64_t count, int elements)
+    // Where an item is, from its number. Small numbers do without 64 bits.
+    template <class By>
+    struct Places {
+        By per_line, groups, plane_groups;
+    };
+    Places<Divisor> narrow;
+    Places<WideDivisor> wide;
+    bool small;
+
+    // Lines and planes are shared out evenly among as few items as that takes.
+    Chunks(const Layout& layout, const Axis& rows, std::int64_t count, int elements, int most_lines,
+           int most_planes)
         : image(layout.image),
           channel(layout.channel),
-          row(layout.row),
           images(count),
-          pixel(layout.pixel),
-          per_line((layout.width * layout.pixel + elements - 1) / elements),
-          rows(layout.height),
           planes(layout.channels_last() ? 1 : layout.channels),
+          pixel(layout.pixel),
+          row(static_cast<int>(layout.row)),
           line(static_cast<int>(layout.width * layout.pixel)),
-          width(elements) {
-        require(layout.width * layout.pixel < std::int64_t{1} << 30,
+          width(elements),
+          lines(most_lines),
+          together(static_cast<int>(rounded_up(planes, rounded_up(planes, most_planes)))),
+          per_block_row(rounded_up(rounded_up(rows.pixels(), rows.blocks()), lines)),
+          per_line(rounded_up(layout.width * layout.pixel, elements)),
+          groups(std::int64_t{rows.blocks()} * per_block_row.value()),
+          plane_groups(rounded_up(planes, together)),
+          last_together(static_cast<int>(planes - (plane_groups - 1) * together)),
+          wide{WideDivisor(per_line), WideDivisor(groups), WideDivisor(plane_groups)},
+          small(0 < this->count() && this->count() < std::int64_t{1} << 31) {
+        constexpr std::int64_t kMost = std::int64_t{1} << 30;
+        require(layout.width * layout.pixel < kMost && layout.row < kMost,
                 "images: expected lines of fewer than 2^30 elements on CUDA");
+        if (small) narrow = {Divisor(per_line), Divisor(groups), Divisor(plane_groups)};
     }
 
-    std::int64_t count() const { return images * planes.value() * rows.value() * per_line.value(); }
+    std::int64_t count() const { return images * plane_groups * groups * per_line; }
+
+  private:
+    static std::int64_t rounded_up(std::int64_t items, std::int64_t per) {
+        return (items + per - 1) / per;
+    }
 };
 
-// Where a chunk lies: elements begin..begin+count-1 of line `y` of `plane` of `image`.
+// An item: elements begin..begin+count-1 of lines y..y+lines-1 of planes plane..plane+planes-1 of
+// `image`. The lines are lines dy.. of block row `block_row`.
 struct Chunk {
     std::int64_t image, plane;
-    int y, begin, count;
+    int planes, block_row, dy, y, lines, begin, count;
 
-    COMIX_HD Chunk(const Chunks& chunks, std::int64_t item) {
-        const std::int64_t line = chunks.per_line.quotient(item);
-        begin = static_cast<int>(item - line * chunks.per_line.value()) * chunks.width;
-        const std::int64_t whole = chunks.rows.quotient(line);
-        y = static_cast<int>(line - whole * chunks.rows.value());
-        image = chunks.planes.quotient(whole);
-        plane = whole - image * chunks.planes.value();
+    COMIX_HD Chunk(const Chunks& chunks, const Axis& rows, std::int64_t item) {
+        if (chunks.small)
+            find(chunks, rows, chunks.narrow, static_cast<int>(item));
+        else
+            find(chunks, rows, chunks.wide, item);
+    }
+    // Of element 0 of line `row` of the first plane of an image.
+    COMIX_HD std::int64_t offset(const Chunks& chunks, std::int64_t of_image, int row) const {
+        return of_image * chunks.image + plane * chunks.channel + std::int64_t{row} * chunks.row;
+    }
+
+  private:
+    template <class By, class Number>
+    COMIX_HD void find(const Chunks& chunks, const Axis& rows, const By& by, Number item) {
+        const Number group = by.per_line.quotient(item), whole = by.groups.quotient(group);
+        const Number of_image = by.plane_groups.quotient(whole);
+        begin = static_cast<int>(item - group * by.per_line.value()) * chunks.width;
         count = smaller(chunks.line - begin, chunks.width);
-    }
-    // Of element 0 of line `row` of the same plane of another image.
-    COMIX_HD std::int64_t offset(const Chunks& chunks, std::int64_t other, int row) const {
-        return other * chunks.image + plane * chunks.channel + row * chunks.row;
-    }
-    COMIX_HD std::int64_t offset(const Chunks& chunks) const {
-        return offset(chunks, image, y) + begin;
+        const auto of_plane = static_cast<int>(group - whole * by.groups.value());
+        block_row = chunks.per_block_row.quotient(of_plane);
+        const Range block = rows.range(block_row);
+        dy = (of_plane - block_row * chunks.per_block_row.value()) * chunks.lines;
+        y = block.start + dy;
+        lines = smaller(chunks.lines, block.length - dy);
+        image = of_image;
+        const Number plane_group = whole - of_image * by.plane_groups.value();
+        plane = plane_group * std::int64_t{chunks.together};
+        planes = plane_group + 1 < by.plane_groups.value() ? chunks.together : chunks.last_together;
     }
 };
 
@@ -136,25 +183,38 @@ struct alignas(16) Words {
     std::uint32_t word[4];
 };
 
-// 16 bytes at once when they are aligned, else one element after the other.
+COMIX_HD inline bool aligned(const void* memory) {
+    return reinterpret_cast<std::uintptr_t>(memory) % sizeof(Words) == 0;
+}
+
+// `from` is aligned when the vector has 16 bytes.
 template <class T, int V>
 COMIX_HD Vector<T, V> load(const T* from) {
     Vector<T, V> vector;
     if constexpr (Vector<T, V>::kWide) {
-        if (reinterpret_cast<std::uintptr_t>(from) % sizeof(Words) == 0) {
 #if defined(__CUDA_ARCH__)
-            const Words words = *reinterpret_cast<const Words*>(from);
-            memcpy(&vector, &words, sizeof words);
+        const Words words = *reinterpret_cast<const Words*>(from);
+        memcpy(&vector, &words, sizeof words);
 #else
-            std::memcpy(&vector, from, sizeof vector);
+        std::memcpy(&vector, from, sizeof vector);
 #endif
-            return vector;
-        }
-        for (int e = 0; e < V; ++e) vector.element[e] = from[e];
     } else {
         vector.element[0] = from[0];
     }
     return vector;
+}
+
+// The same wherever `from` lies.
+template <class T, int V>
+COMIX_HD Vector<T, V> load_any(const T* from) {
+    if constexpr (Vector<T, V>::kWide) {
+        if (!aligned(from)) {
+            Vector<T, V> vector;
+            for (int e = 0; e < V; ++e) vector.element[e] = from[e];
+            return vector;
+        }
+    }
+    return load<T, V>(from);
 }
 
 // `to` is aligned when the vector has 16 bytes.

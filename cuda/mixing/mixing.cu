@@ -7,11 +7,22 @@ namespace comix::cuda::mixing {
 namespace {
 
 constexpr int kThreads = 256;
+// The mixing kernel's. Its reads are in flight together if it may have 80 registers.
+constexpr int kMixThreads = 128, kMixBlocks = 6;
+
+// Planes that an item of the mixing kernel has at most: several once there are more threads than
+// run at a time anyway.
+int planes_together(std::int64_t elements, int width) {
+    constexpr std::int64_t kThreadsWanted = std::int64_t{1} << 17, kMost = 4;
+    const std::int64_t planes = elements / (width * kMixLines) / kThreadsWanted;
+    return static_cast<int>(planes < 1 ? 1 : planes < kMost ? planes : kMost);
+}
 
 template <class T, int V>
-__global__ void __launch_bounds__(kThreads) mix_kernel(const Mix<T> mix, std::int64_t chunks) {
-    for (std::int64_t item = first_item(); item < chunks; item += item_step())
-        mix_chunk<T, V>(mix, item);
+__global__ void __launch_bounds__(kMixThreads, kMixBlocks)
+    mix_kernel(const Mix<T> mix, std::int64_t items) {
+    for (std::int64_t item = first_item(); item < items; item += item_step())
+        mix_item<T, V>(mix, item);
 }
 
 template <class T, int V>
@@ -24,9 +35,11 @@ __global__ void __launch_bounds__(kThreads)
 template <class T, int V>
 void launch_mix(const Stream& stream, const Plan& plan, std::int64_t inputs, const Layout& layout,
                 const void* images, void* out) {
-    const Mix<T> mix(plan, inputs, layout, images, out, V);
-    const std::int64_t chunks = mix.chunks.count();
-    launch(stream, "mix", mix_kernel<T, V>, blocks_for(chunks, kThreads), kThreads, 0, mix, chunks);
+    const int planes = planes_together(plan.outputs * layout.image, V);
+    const Mix<T> mix(plan, inputs, layout, images, out, V, planes);
+    const std::int64_t items = mix.chunks.count();
+    launch(stream, "mix", mix_kernel<T, V>, blocks_for(items, kMixThreads), kMixThreads, 0, mix,
+           items);
 }
 
 template <class T>

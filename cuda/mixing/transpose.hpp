@@ -8,8 +8,8 @@ namespace comix::cuda::mixing {
 
 template <class T>
 struct Transpose {
-    Chunks chunks;
     Axis rows, columns;
+    Chunks chunks;
     Plan plan;
     WideDivisor blocks;  // of the grid
     Uses uses;
@@ -18,9 +18,9 @@ struct Transpose {
 
     Transpose(const Plan& entries, const Uses& lists, std::int64_t inputs, const Layout& layout,
               const void* from, void* to, int elements)
-        : chunks(layout, inputs, elements),
-          rows(layout.height, entries.height),
+        : rows(layout.height, entries.height),
           columns(layout.width, entries.width),
+          chunks(layout, rows, inputs, elements, 1, 1),
           plan(entries),
           blocks(entries.height * entries.width),
           uses(lists),
@@ -45,7 +45,7 @@ COMIX_HD void add_line(Accumulator<T> (&sums)[V], Accumulator<T> weight, const T
     // Up to here every pixel of the source has exactly one taker.
     const int simple = source < target ? source - 1 : target;
     if (offset + V <= simple * size) {
-        const Vector<T, V> values = load<T, V>(from + offset);
+        const Vector<T, V> values = load_any<T, V>(from + offset);
         for (int e = 0; e < V; ++e)
             sums[e] += weight * static_cast<Accumulator<T>>(values.element[e]);
         return;
@@ -95,7 +95,8 @@ COMIX_HD void gather(const Transpose<T>& transpose, const Chunk& chunk, int begi
 template <class T, int V>
 COMIX_HD void gather_chunk(const Transpose<T>& transpose, std::int64_t item) {
     const Divisor& pixel = transpose.chunks.pixel;
-    const Chunk chunk(transpose.chunks, item);
+    const Chunk chunk(transpose.chunks, transpose.rows, item);
+    if (chunk.lines < 1) return;
     if constexpr (V > 1) {
         const int column = transpose.columns.block_of(pixel.quotient(chunk.begin));
         if (chunk.count == V &&

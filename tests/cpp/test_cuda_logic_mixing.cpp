@@ -28,7 +28,8 @@ struct Size {
 // Rows of 16-byte chunks, blocks of them and not, and sizes that do not divide.
 const Size kSizes[] = {{3, 16, 32, 4, 4}, {2, 8, 32, 3, 5},    {3, 7, 9, 3, 4},  {1, 10, 16, 4, 3},
                        {2, 5, 5, 5, 5},   {4, 13, 11, 1, 1},   {16, 9, 6, 2, 5}, {3, 1, 17, 1, 5},
-                       {3, 17, 1, 5, 1},  {5, 33, 48, 16, 16}, {8, 4, 64, 2, 7}};
+                       {3, 17, 1, 5, 1},  {5, 33, 48, 16, 16}, {8, 4, 64, 2, 7},
+                       {7, 30, 96, 3, 2}, {5, 21, 64, 2, 4}};
 
 Layout layout_of(const Size& size, bool channels_last) {
     Layout layout;
@@ -103,10 +104,11 @@ class Images {
 };
 
 template <class T, int V>
-void run_mix(HostTeam&& team, const Maps& maps, const Layout& layout, const T* images, T* out) {
-    const kernels::Mix<T> mix(maps.view(), maps.inputs, layout, images, out, V);
+void run_mix(HostTeam&& team, const Maps& maps, const Layout& layout, const T* images, T* out,
+             int planes) {
+    const kernels::Mix<T> mix(maps.view(), maps.inputs, layout, images, out, V, planes);
     for_each_item(std::move(team), mix.chunks.count(),
-                  [&](std::int64_t item) { kernels::mix_chunk<T, V>(mix, item); });
+                  [&](std::int64_t item) { kernels::mix_item<T, V>(mix, item); });
 }
 
 template <class T>
@@ -123,20 +125,25 @@ void check_mix(Dtype dtype, unsigned seed) {
                 const Layout layout = layout_of(size, channels_last);
                 const Maps maps(random, size, 4, 3);
                 const auto images = Images<T>::random(random, 3 * layout.image, shift);
-                Images<T> expected(4 * layout.image, 0), out(4 * layout.image, 0);
+                Images<T> expected(4 * layout.image, 0);
                 comix::mixing::mix(maps.view(), dtype, layout, images.data(), expected.data(), 1);
-                run_mix<T, 1>(any_team(random), maps, layout, images.data(), out.data());
-                CHECK(out.same_bytes(expected));
-                if (!kernels::lines_aligned<T>(layout, out.data())) continue;
-                ++vectors;
-                Images<T> wide(4 * layout.image, 0);
-                run_mix<T, 16 / sizeof(T)>(any_team(random), maps, layout, images.data(),
-                                           wide.data());
-                CHECK(wide.same_bytes(expected));
+                for (const int planes : {1, 2, 3, 4}) {
+                    CAPTURE(planes);
+                    Images<T> out(4 * layout.image, 0);
+                    run_mix<T, 1>(any_team(random), maps, layout, images.data(), out.data(),
+                                  planes);
+                    CHECK(out.same_bytes(expected));
+                    if (!kernels::lines_aligned<T>(layout, out.data())) continue;
+                    ++vectors;
+                    Images<T> wide(4 * layout.image, 0);
+                    run_mix<T, 16 / sizeof(T)>(any_team(random), maps, layout, images.data(),
+                                               wide.data(), planes);
+                    CHECK(wide.same_bytes(expected));
+                }
             }
         }
     }
-    CHECK(vectors >= 8);
+    CHECK(vectors >= 40);
 }
 
 // The lists that Python makes by a stable sort.
@@ -267,7 +274,7 @@ TEST_CASE("indices out of range stay in bounds") {
     const auto images = Images<float>::random(random, 3 * layout.image, 0);
     Images<float> expected(4 * layout.image, 0), out(4 * layout.image, 0);
     comix::mixing::mix(nearest.view(), Dtype::float32, layout, images.data(), expected.data(), 1);
-    run_mix<float, 4>(HostTeam(32), maps, layout, images.data(), out.data());
+    run_mix<float, 4>(HostTeam(32), maps, layout, images.data(), out.data(), 2);
     CHECK(out.same_bytes(expected));
 }
 
