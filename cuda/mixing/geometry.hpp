@@ -83,7 +83,7 @@ struct Chunks {
     Places<WideDivisor> wide;
     bool small;
 
-    // Lines and planes are shared out evenly among as few items as that takes.
+    // Planes are shared out evenly among as few items as take at most `most_planes`.
     Chunks(const Layout& layout, const Axis& rows, std::int64_t count, int elements, int most_lines,
            int most_planes)
         : image(layout.image),
@@ -202,19 +202,6 @@ COMIX_HD Vector<T, V> load(const T* from) {
         vector.element[0] = from[0];
     }
     return vector;
-}
-
-// The same wherever `from` lies.
-template <class T, int V>
-COMIX_HD Vector<T, V> load_any(const T* from) {
-    if constexpr (Vector<T, V>::kWide) {
-        if (!aligned(from)) {
-            Vector<T, V> vector;
-            for (int e = 0; e < V; ++e) vector.element[e] = from[e];
-            return vector;
-        }
-    }
-    return load<T, V>(from);
 }
 
 // `to` is aligned when the vector has 16 bytes.

@@ -6,9 +6,9 @@ namespace comix::cuda::mixing {
 
 namespace {
 
-constexpr int kThreads = 256;
-// The mixing kernel's. Its reads are in flight together if it may have 80 registers.
-constexpr int kMixThreads = 128, kMixBlocks = 6;
+// Blocks that a multiprocessor has to have room for: that leaves 80 and 96 registers, with which
+// all reads of a plane are in flight at once and nothing is spilled.
+constexpr int kThreads = 128, kMixBlocks = 6, kTransposeBlocks = 5;
 
 // Planes that an item of the mixing kernel has at most: several once there are more threads than
 // run at a time anyway.
@@ -19,17 +19,17 @@ int planes_together(std::int64_t elements, int width) {
 }
 
 template <class T, int V>
-__global__ void __launch_bounds__(kMixThreads, kMixBlocks)
+__global__ void __launch_bounds__(kThreads, kMixBlocks)
     mix_kernel(const Mix<T> mix, std::int64_t items) {
     for (std::int64_t item = first_item(); item < items; item += item_step())
         mix_item<T, V>(mix, item);
 }
 
 template <class T, int V>
-__global__ void __launch_bounds__(kThreads)
-    transpose_kernel(const Transpose<T> transpose, std::int64_t chunks) {
-    for (std::int64_t item = first_item(); item < chunks; item += item_step())
-        gather_chunk<T, V>(transpose, item);
+__global__ void __launch_bounds__(kThreads, kTransposeBlocks)
+    transpose_kernel(const Transpose<T> transpose, std::int64_t items) {
+    for (std::int64_t item = first_item(); item < items; item += item_step())
+        gather_item<T, V>(transpose, item);
 }
 
 template <class T, int V>
@@ -38,8 +38,7 @@ void launch_mix(const Stream& stream, const Plan& plan, std::int64_t inputs, con
     const int planes = planes_together(plan.outputs * layout.image, V);
     const Mix<T> mix(plan, inputs, layout, images, out, V, planes);
     const std::int64_t items = mix.chunks.count();
-    launch(stream, "mix", mix_kernel<T, V>, blocks_for(items, kMixThreads), kMixThreads, 0, mix,
-           items);
+    launch(stream, "mix", mix_kernel<T, V>, blocks_for(items, kThreads), kThreads, 0, mix, items);
 }
 
 template <class T>
@@ -54,9 +53,9 @@ template <class T, int V>
 void launch_transpose(const Stream& stream, const Plan& plan, const Uses& uses, std::int64_t inputs,
                       const Layout& layout, const void* out, void* images) {
     const Transpose<T> transpose(plan, uses, inputs, layout, out, images, V);
-    const std::int64_t chunks = transpose.chunks.count();
-    launch(stream, "mix_transpose", transpose_kernel<T, V>, blocks_for(chunks, kThreads), kThreads,
-           0, transpose, chunks);
+    const std::int64_t items = transpose.chunks.count();
+    launch(stream, "mix_transpose", transpose_kernel<T, V>, blocks_for(items, kThreads), kThreads,
+           0, transpose, items);
 }
 
 template <class T>

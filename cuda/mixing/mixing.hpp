@@ -15,7 +15,8 @@ namespace comix::cuda::mixing {
 using comix::mixing::Layout;
 using comix::mixing::Plan;
 
-// One thread per 16 bytes of a row of the output, or per element where rows are not aligned.
+// A thread writes 16 bytes (an element, where rows are not aligned) of each of four rows, and in
+// large batches of up to four channels.
 void mix(const Stream& stream, const Plan& plan, std::int64_t inputs, Dtype dtype,
          const Layout& layout, const void* images, void* out);
 

@@ -1,5 +1,6 @@
 // The logic of the CUDA mixing kernels, chunk by chunk on the host, against the CPU's core.
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <numeric>
@@ -28,8 +29,8 @@ struct Size {
 // Rows of 16-byte chunks, blocks of them and not, and sizes that do not divide.
 const Size kSizes[] = {{3, 16, 32, 4, 4}, {2, 8, 32, 3, 5},    {3, 7, 9, 3, 4},  {1, 10, 16, 4, 3},
                        {2, 5, 5, 5, 5},   {4, 13, 11, 1, 1},   {16, 9, 6, 2, 5}, {3, 1, 17, 1, 5},
-                       {3, 17, 1, 5, 1},  {5, 33, 48, 16, 16}, {8, 4, 64, 2, 7},
-                       {7, 30, 96, 3, 2}, {5, 21, 64, 2, 4}};
+                       {3, 17, 1, 5, 1},  {5, 33, 48, 16, 16}, {8, 4, 64, 2, 7}, {7, 30, 96, 3, 2},
+                       {5, 21, 64, 2, 4}};
 
 Layout layout_of(const Size& size, bool channels_last) {
     Layout layout;
@@ -103,6 +104,14 @@ class Images {
     std::int64_t count_;
 };
 
+// image, plane, planes, block row, dy, y, lines, begin, count
+using Fields = std::array<std::int64_t, 9>;
+
+Fields fields(const kernels::Chunk& chunk) {
+    return {chunk.image, chunk.plane, chunk.planes, chunk.block_row, chunk.dy,
+            chunk.y,     chunk.lines, chunk.begin,  chunk.count};
+}
+
 template <class T, int V>
 void run_mix(HostTeam&& team, const Maps& maps, const Layout& layout, const T* images, T* out,
              int planes) {
@@ -173,7 +182,7 @@ void run_transpose(HostTeam&& team, const Maps& maps, const Lists& lists, const 
     const kernels::Transpose<T> transpose(maps.view(), {lists.order.data(), lists.starts.data()},
                                           maps.inputs, layout, out, images, V);
     for_each_item(std::move(team), transpose.chunks.count(),
-                  [&](std::int64_t item) { kernels::gather_chunk<T, V>(transpose, item); });
+                  [&](std::int64_t item) { kernels::gather_item<T, V>(transpose, item); });
 }
 
 // From [n, H, W, C] to [n, C, H, W].
@@ -276,6 +285,61 @@ TEST_CASE("indices out of range stay in bounds") {
     comix::mixing::mix(nearest.view(), Dtype::float32, layout, images.data(), expected.data(), 1);
     run_mix<float, 4>(HostTeam(32), maps, layout, images.data(), out.data(), 2);
     CHECK(out.same_bytes(expected));
+}
+
+TEST_CASE("items cover every element once, each in one block row") {
+    constexpr std::int64_t images = 3;
+    for (const auto& size : kSizes) {
+        for (const bool channels_last : {false, true}) {
+            for (const int lines : {1, 4}) {
+                for (const int planes : {1, 2, 4}) {
+                    CAPTURE(size.height);
+                    CAPTURE(lines);
+                    CAPTURE(planes);
+                    const Layout layout = layout_of(size, channels_last);
+                    const kernels::Axis rows(size.height, size.grid_height);
+                    const kernels::Chunks chunks(layout, rows, images, 4, lines, planes);
+                    kernels::Chunks wide = chunks;
+                    CHECK(chunks.small);
+                    wide.small = false;
+                    std::vector<int> seen(static_cast<std::size_t>(images * layout.image));
+                    int wrong = 0;
+                    for (std::int64_t item = 0; item < chunks.count(); ++item) {
+                        const kernels::Chunk chunk(chunks, rows, item), other(wide, rows, item);
+                        wrong += fields(chunk) != fields(other);
+                        for (int y = chunk.y; y < chunk.y + chunk.lines; ++y) {
+                            const std::int64_t line = chunk.offset(chunks, chunk.image, y);
+                            wrong += rows.block_of(y) != chunk.block_row ||
+                                     rows.start(chunk.block_row) + chunk.dy != chunk.y;
+                            for (int p = 0; p < chunk.planes; ++p)
+                                for (int e = 0; e < chunk.count; ++e)
+                                    ++seen[static_cast<std::size_t>(line + p * layout.channel +
+                                                                    chunk.begin + e)];
+                        }
+                    }
+                    CHECK(wrong == 0);
+                    CHECK(std::all_of(seen.begin(), seen.end(), [](int n) { return n == 1; }));
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("items of batches that 31 bits cannot number") {
+    const Size size{5, 30, 96, 3, 2};
+    const Layout layout = layout_of(size, false);
+    const kernels::Axis rows(size.height, size.grid_height);
+    const std::int64_t images = std::int64_t{1} << 40;
+    const kernels::Chunks chunks(layout, rows, images, 4, 4, 4);
+    CHECK(!chunks.small);
+    // Two groups of planes (3 and 2), three of lines (4, 4, 2) in each block row, 24 chunks.
+    CHECK(chunks.count() == images * 2 * 9 * 24);
+    const kernels::Chunk last(chunks, rows, chunks.count() - 1);
+    CHECK(fields(last) == Fields{images - 1, 3, 2, 2, 8, 28, 2, 92, 4});
+    const kernels::Chunk later(chunks, rows, (images / 2 + 1) * 2 * 9 * 24 + 4 * 24 + 7);
+    CHECK(fields(later) == Fields{images / 2 + 1, 0, 3, 1, 4, 14, 4, 28, 4});
+    CHECK(later.offset(chunks, later.image, later.y) ==
+          (images / 2 + 1) * layout.image + 14 * layout.row);
 }
 
 TEST_CASE("sizes that would overflow are refused") {
