@@ -51,7 +51,7 @@ Job = tuple[
 
 
 def jobs() -> Iterator[Job]:
-    """Yield the jobs of the device benchmark; mixing on a part of the batch, since it is the same for all."""
+    """Yield the jobs of the device benchmark; mixing on a part large enough for items of several planes."""
     for images, n, sweeps in ((1024, 16, 3), (100, 20, 4)):
         drawn = problems.comixup(images // n, n, 4, 0)
         given = drawn.cost, drawn.compatibility, drawn.init
@@ -67,9 +67,9 @@ def jobs() -> Iterator[Job]:
         )
     plans = problems.transport(896, 16, 0)
     yield "transport 16x16, 896 plans", bench_device.plan, (plans.saliency, plans.mask), 1
-    job = bench_mixing.puzzlemix_job(8, 224, 0)
+    job = bench_mixing.puzzlemix_job(48, 224, 0)
     tensors = job.images, job.plan.source, job.plan.block, job.plan.weight
-    yield "mixing 224x224, 448 images", bench_device.mix, tensors, 448 / 8
+    yield "mixing 224x224, 448 images", bench_device.mix, tensors, 448 / 48
 
 
 @cache

@@ -116,6 +116,13 @@ def test_a_large_batch_is_its_items(
         torch.testing.assert_close(ours[-LAST_ITEMS:], theirs, rtol=1e-6, atol=1e-7)
 
 
+def test_large_images_are_mixed_several_channels_at_a_time(emulated_cuda: EmulatedCuda) -> None:
+    images, mask, index = rand(36, 3, 101, 101), rand(36, 4, 5).round(decimals=1), integers(36, 36)
+    plan = comix.MixPlan.from_mask(*on_device((mask, index), emulated_cuda))
+    (mixed,) = results_of(plan.mix(emulated_cuda.tensor(images)))
+    assert mixed.equal(comix.MixPlan.from_mask(mask, index).mix(images))
+
+
 @pytest.mark.parametrize("size", ODD_SIZES, ids=str)
 def test_odd_sizes_give_the_cpus_results(size: tuple[int, int], emulated_cuda: EmulatedCuda) -> None:
     for run, tensors in calls_of_size(size):

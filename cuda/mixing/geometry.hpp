@@ -170,30 +170,35 @@ COMIX_HD T store(Accumulator<T> value) {
     }
 }
 
-// V neighbouring elements: 16 bytes, or one element.
+// V neighbouring elements: 16, 8 or 4 bytes, or one element.
 template <class T, int V>
 struct Vector {
+    static constexpr int kBytes = V * sizeof(T);
     static constexpr bool kWide = V > 1;
-    static_assert(!kWide || V * sizeof(T) == 16, "one 16-byte access");
+    static_assert(!kWide || kBytes == 16 || kBytes == 8 || kBytes == 4, "one access");
 
     T element[V];
 };
 
-struct alignas(16) Words {
-    std::uint32_t word[4];
+template <int Bytes>
+struct alignas(Bytes) Words {
+    std::uint32_t word[Bytes / 4];
 };
 
-COMIX_HD inline bool aligned(const void* memory) {
-    return reinterpret_cast<std::uintptr_t>(memory) % sizeof(Words) == 0;
+// Whether V elements from there on can be moved at once.
+template <class T, int V>
+COMIX_HD bool aligned(const T* memory) {
+    return !Vector<T, V>::kWide ||
+           reinterpret_cast<std::uintptr_t>(memory) % Vector<T, V>::kBytes == 0;
 }
 
-// `from` is aligned when the vector has 16 bytes.
+// `from` is aligned.
 template <class T, int V>
 COMIX_HD Vector<T, V> load(const T* from) {
     Vector<T, V> vector;
     if constexpr (Vector<T, V>::kWide) {
 #if defined(__CUDA_ARCH__)
-        const Words words = *reinterpret_cast<const Words*>(from);
+        const auto words = *reinterpret_cast<const Words<Vector<T, V>::kBytes>*>(from);
         memcpy(&vector, &words, sizeof words);
 #else
         std::memcpy(&vector, from, sizeof vector);
@@ -204,14 +209,14 @@ COMIX_HD Vector<T, V> load(const T* from) {
     return vector;
 }
 
-// `to` is aligned when the vector has 16 bytes.
+// `to` is aligned.
 template <class T, int V>
 COMIX_HD void put(const Vector<T, V>& vector, T* to) {
     if constexpr (Vector<T, V>::kWide) {
 #if defined(__CUDA_ARCH__)
-        Words words;
+        Words<Vector<T, V>::kBytes> words;
         memcpy(&words, &vector, sizeof words);
-        *reinterpret_cast<Words*>(to) = words;
+        *reinterpret_cast<Words<Vector<T, V>::kBytes>*>(to) = words;
 #else
         std::memcpy(to, &vector, sizeof vector);
 #endif
@@ -220,15 +225,29 @@ COMIX_HD void put(const Vector<T, V>& vector, T* to) {
     }
 }
 
-// Whether chunks of 16 bytes stay aligned in all lines of images that begin at `memory`.
+// Whether chunks of so many bytes stay aligned in all lines of images that begin at `memory`.
 template <class T>
-bool lines_aligned(const Layout& layout, const void* memory) {
-    const auto fits = [](std::int64_t elements) {
-        return elements * static_cast<std::int64_t>(sizeof(T)) % 16 == 0;
+bool lines_aligned(const Layout& layout, const void* memory, int bytes) {
+    const auto fits = [bytes](std::int64_t elements) {
+        return elements * static_cast<std::int64_t>(sizeof(T)) % bytes == 0;
     };
     const bool one_plane = layout.channels_last() || layout.channels == 1;
-    return reinterpret_cast<std::uintptr_t>(memory) % 16 == 0 && fits(layout.image) &&
-           (one_plane || fits(layout.channel)) && fits(layout.row);
+    return reinterpret_cast<std::uintptr_t>(memory) % static_cast<unsigned>(bytes) == 0 &&
+           fits(layout.image) && (one_plane || fits(layout.channel)) && fits(layout.row);
+}
+
+// How many bytes of a line to move at once: the most that blocks consist of. Where blocks consist
+// of none, 16 if that suits the lines - most of it may lie in one block -, else one element.
+template <class T>
+int bytes_at_once(const Layout& layout, std::int64_t blocks, const void* from, const void* to) {
+    const auto lines = [&](int bytes) {
+        return lines_aligned<T>(layout, from, bytes) && lines_aligned<T>(layout, to, bytes);
+    };
+    const std::int64_t block =
+        layout.width / blocks * layout.pixel * static_cast<std::int64_t>(sizeof(T));
+    for (const int bytes : {16, 8, 4})
+        if (layout.width % blocks == 0 && block % bytes == 0 && lines(bytes)) return bytes;
+    return lines(16) ? 16 : static_cast<int>(sizeof(T));
 }
 
 }  // namespace comix::cuda::mixing

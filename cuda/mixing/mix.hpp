@@ -2,8 +2,8 @@
 //
 // All pixels of an item that lie in one block column take the same entry of the plan, so what that
 // entry means is worked out once for all lines and planes of it. Then they are read and written
-// line by line: 16 bytes of each line at a time where blocks and memory allow it, all lines of a
-// plane read before the first one is written.
+// line by line: up to 16 bytes of each line at a time, as blocks and memory allow, and all lines of
+// a plane before the first one is written.
 #pragma once
 
 #include "cuda/mixing/geometry.hpp"
@@ -90,7 +90,7 @@ COMIX_HD T blend(const Sources& sources, const T& a, const T& b) {
 }
 
 // V elements of all lines and planes of an item: from `a` (and `b`, in a blend) on in the first of
-// the lines, to `to`. All are aligned when the vectors have 16 bytes.
+// the lines, to `to`. All are aligned.
 template <class T, int V>
 COMIX_HD void mix_lines(const Mix<T>& mix, const Chunk& chunk, const Sources& sources, const T* a,
                         const T* b, T* to) {
@@ -138,9 +138,9 @@ COMIX_HD int mix_in_block(const Mix<T>& mix, const Chunk& chunk, int begin, int 
     const T* const b = mix.images + (sources.second.begin + offset);
     T* const to = mix.out + chunk.offset(mix.chunks, chunk.image, chunk.y) + begin;
     if constexpr (V > 1) {
-        // Lines and planes lie multiples of 16 bytes apart, so the first one tells.
+        // Lines and planes lie multiples of a vector apart, so the first one tells.
         if (count == V && offset + V <= smaller(sources.first.full, sources.second.full) &&
-            aligned(a) && aligned(b)) {
+            aligned<T, V>(a) && aligned<T, V>(b)) {
             mix_lines<T, V>(mix, chunk, sources, a, b, to);
             return V;
         }

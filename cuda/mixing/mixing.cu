@@ -1,3 +1,5 @@
+#include <type_traits>
+
 #include "cuda/base/launch.cuh"
 #include "cuda/mixing/mix.hpp"
 #include "cuda/mixing/transpose.hpp"
@@ -41,12 +43,28 @@ void launch_mix(const Stream& stream, const Plan& plan, std::int64_t inputs, con
     launch(stream, "mix", mix_kernel<T, V>, blocks_for(items, kThreads), kThreads, 0, mix, items);
 }
 
+// Calls run(Width<V>()) for the V elements that are moved at once.
+template <int V>
+using Width = std::integral_constant<int, V>;
+
+template <class T, class Run>
+void with_width(const Plan& plan, const Layout& layout, const void* from, const void* to,
+                const Run& run) {
+    const int bytes = bytes_at_once<T>(layout, plan.width, from, to);
+    if (bytes == 16) return run(Width<16 / sizeof(T)>());
+    if constexpr (sizeof(T) < 8)
+        if (bytes == 8) return run(Width<8 / sizeof(T)>());
+    if constexpr (sizeof(T) < 4)
+        if (bytes == 4) return run(Width<4 / sizeof(T)>());
+    run(Width<1>());
+}
+
 template <class T>
 void mix_typed(const Stream& stream, const Plan& plan, std::int64_t inputs, const Layout& layout,
                const void* images, void* out) {
-    if (lines_aligned<T>(layout, out))
-        return launch_mix<T, 16 / sizeof(T)>(stream, plan, inputs, layout, images, out);
-    launch_mix<T, 1>(stream, plan, inputs, layout, images, out);
+    with_width<T>(plan, layout, images, out, [&](auto width) {
+        launch_mix<T, decltype(width)::value>(stream, plan, inputs, layout, images, out);
+    });
 }
 
 template <class T, int V>
@@ -61,9 +79,10 @@ void launch_transpose(const Stream& stream, const Plan& plan, const Uses& uses, 
 template <class T>
 void transpose_typed(const Stream& stream, const Plan& plan, const Uses& uses, std::int64_t inputs,
                      const Layout& layout, const void* out, void* images) {
-    if (lines_aligned<T>(layout, images))
-        return launch_transpose<T, 16 / sizeof(T)>(stream, plan, uses, inputs, layout, out, images);
-    launch_transpose<T, 1>(stream, plan, uses, inputs, layout, out, images);
+    with_width<T>(plan, layout, out, images, [&](auto width) {
+        launch_transpose<T, decltype(width)::value>(stream, plan, uses, inputs, layout, out,
+                                                    images);
+    });
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ COMIX_HD inline int taken_once(int source, int target) {
 template <class T, int V>
 COMIX_HD void add_line(Accumulator<T> (&sums)[V], Accumulator<T> weight, const T* from, int offset,
                        int size, int source, int target) {
-    if (V > 1 && offset + V <= taken_once(source, target) * size && aligned(from + offset)) {
+    if (V > 1 && offset + V <= taken_once(source, target) * size && aligned<T, V>(from + offset)) {
         const Vector<T, V> values = load<T, V>(from + offset);
         for (int e = 0; e < V; ++e)
             sums[e] += weight * static_cast<Accumulator<T>>(values.element[e]);
@@ -144,7 +144,7 @@ COMIX_HD bool gather_lines(const Transpose<T>& transpose, const Chunk& chunk, in
                               (use.column.start * size + offset);
         if (chunk.dy + chunk.lines > taken_once(height, use.row.length) ||
             offset + V > taken_once(source.length, use.column.length) * size ||
-            (V > 1 && !aligned(from)))
+            !aligned<T, V>(from))
             return false;
         // Lines that the chunk does not have are read like its last one, and not written.
         Vector<T, V> values[kGatherLines];

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <numeric>
 #include <random>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -83,10 +84,10 @@ template <class T>
 class Images {
   public:
     Images(std::int64_t count, std::int64_t shift)
-        : words_(static_cast<std::size_t>(count + shift) * sizeof(T) / sizeof(kernels::Words) + 2),
+        : words_(static_cast<std::size_t>(count + shift) * sizeof(T) / sizeof(Words) + 2),
           data_(reinterpret_cast<T*>(words_.data()) + shift),
           count_(count) {
-        std::memset(words_.data(), 0x5A, words_.size() * sizeof(kernels::Words));
+        std::memset(words_.data(), 0x5A, words_.size() * sizeof(Words));
     }
     static Images random(std::mt19937& random, std::int64_t count, std::int64_t shift) {
         Images images(count, shift);
@@ -99,7 +100,9 @@ class Images {
     }
 
   private:
-    mutable std::vector<kernels::Words> words_;
+    using Words = kernels::Words<16>;
+
+    mutable std::vector<Words> words_;
     T* data_;
     std::int64_t count_;
 };
@@ -110,6 +113,15 @@ using Fields = std::array<std::int64_t, 9>;
 Fields fields(const kernels::Chunk& chunk) {
     return {chunk.image, chunk.plane, chunk.planes, chunk.block_row, chunk.dy,
             chunk.y,     chunk.lines, chunk.begin,  chunk.count};
+}
+
+// run(V) for all widths of vectors, as types.
+template <class T, class Run>
+void with_widths(const Run& run) {
+    run(std::integral_constant<int, 1>());
+    run(std::integral_constant<int, 16 / sizeof(T)>());
+    if constexpr (sizeof(T) < 8) run(std::integral_constant<int, 8 / sizeof(T)>());
+    if constexpr (sizeof(T) < 4) run(std::integral_constant<int, 4 / sizeof(T)>());
 }
 
 template <class T, int V>
@@ -138,16 +150,17 @@ void check_mix(Dtype dtype, unsigned seed) {
                 comix::mixing::mix(maps.view(), dtype, layout, images.data(), expected.data(), 1);
                 for (const int planes : {1, 2, 3, 4}) {
                     CAPTURE(planes);
-                    Images<T> out(4 * layout.image, 0);
-                    run_mix<T, 1>(any_team(random), maps, layout, images.data(), out.data(),
-                                  planes);
-                    CHECK(out.same_bytes(expected));
-                    if (!kernels::lines_aligned<T>(layout, out.data())) continue;
-                    ++vectors;
-                    Images<T> wide(4 * layout.image, 0);
-                    run_mix<T, 16 / sizeof(T)>(any_team(random), maps, layout, images.data(),
-                                               wide.data(), planes);
-                    CHECK(wide.same_bytes(expected));
+                    with_widths<T>([&](auto width) {
+                        constexpr int V = decltype(width)::value;
+                        Images<T> out(4 * layout.image, 0);
+                        if (V > 1 && !kernels::lines_aligned<T>(layout, out.data(), V * sizeof(T)))
+                            return;
+                        vectors += V > 1;
+                        run_mix<T, V>(any_team(random), maps, layout, images.data(), out.data(),
+                                      planes);
+                        CAPTURE(V);
+                        CHECK(out.same_bytes(expected));
+                    });
                 }
             }
         }
@@ -223,11 +236,15 @@ void check_transpose(Dtype sums, unsigned seed) {
                 for (auto& value : expected) value = kernels::store<T>(value);
                 CHECK(channels_first<Sum>(back.data(), layout, inputs) == expected);
 
-                if (!kernels::lines_aligned<T>(layout, back.data())) continue;
-                Images<T> wide(inputs * layout.image, 0);
-                run_transpose<T, 16 / sizeof(T)>(any_team(random), maps, lists, layout, out.data(),
-                                                 wide.data());
-                CHECK(wide.same_bytes(back));
+                with_widths<T>([&](auto width) {
+                    constexpr int V = decltype(width)::value;
+                    if (!kernels::lines_aligned<T>(layout, back.data(), V * sizeof(T))) return;
+                    Images<T> wide(inputs * layout.image, 0);
+                    run_transpose<T, V>(any_team(random), maps, lists, layout, out.data(),
+                                        wide.data());
+                    CAPTURE(V);
+                    CHECK(wide.same_bytes(back));
+                });
             }
         }
     }
@@ -285,6 +302,28 @@ TEST_CASE("indices out of range stay in bounds") {
     comix::mixing::mix(nearest.view(), Dtype::float32, layout, images.data(), expected.data(), 1);
     run_mix<float, 4>(HostTeam(32), maps, layout, images.data(), out.data(), 2);
     CHECK(out.same_bytes(expected));
+}
+
+TEST_CASE("as many bytes are moved at once as blocks consist of") {
+    alignas(16) static std::uint8_t memory[32];
+    const auto bytes = [](std::int64_t width, std::int64_t blocks, int shift, std::int64_t pixel) {
+        const Layout layout = layout_of({pixel == 1 ? 3 : pixel, 8, width, 1, blocks}, pixel > 1);
+        return std::array<int, 3>{
+            kernels::bytes_at_once<float>(layout, blocks, memory + shift, memory),
+            kernels::bytes_at_once<Float16>(layout, blocks, memory, memory + shift),
+            kernels::bytes_at_once<std::uint8_t>(layout, blocks, memory + shift, memory)};
+    };
+    using Bytes = std::array<int, 3>;
+    CHECK(bytes(224, 8, 0, 1) == Bytes{16, 8, 4});
+    CHECK(bytes(224, 16, 0, 1) == Bytes{8, 4, 16});  // blocks of 14 bytes
+    CHECK(bytes(224, 8, 8, 1) == Bytes{8, 8, 4});
+    CHECK(bytes(224, 8, 4, 1) == Bytes{4, 4, 4});
+    CHECK(bytes(224, 8, 2, 1)[1] == 2);
+    CHECK(bytes(225, 5, 0, 1) == Bytes{4, 2, 1});
+    CHECK(bytes(224, 5, 0, 1) == Bytes{16, 16, 16});  // uneven
+    CHECK(bytes(32, 16, 0, 3) == Bytes{8, 4, 16});    // 24, 12 and 6 bytes
+    CHECK(kernels::bytes_at_once<double>(layout_of({1, 4, 9, 1, 3}, false), 3, memory, memory) ==
+          8);
 }
 
 TEST_CASE("items cover every element once, each in one block row") {
