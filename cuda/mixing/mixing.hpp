@@ -15,8 +15,8 @@ namespace comix::cuda::mixing {
 using comix::mixing::Layout;
 using comix::mixing::Plan;
 
-// A thread writes 16 bytes (an element, where rows are not aligned) of each of four rows, and in
-// large batches of up to four channels.
+// A thread writes up to 16 bytes (as many as blocks consist of; one element, where rows are not
+// aligned) of each of four rows, and in large batches of up to four channels.
 void mix(const Stream& stream, const Plan& plan, std::int64_t inputs, Dtype dtype,
          const Layout& layout, const void* images, void* out);
 
