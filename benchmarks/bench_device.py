@@ -1,5 +1,7 @@
 """The device: every job on CUDA, against the CPU's path with transfers and a plain copy of the same bytes.
 
+Every job runs as a user calls it, and once more as a CUDA graph that replays the call. Small calls take the
+host longer than the device, so the graph's row is the device's time, which targets are about.
 The CPU's path starts and ends where the device's does: tensors come from the device and results go back.
 The copy, device to device, reads what the job reads: no call can be faster by much. Assignment solvers for
 CUDA get ready cost matrices. Quality is the CPU's: equal energies and costs where comix promises optima,
@@ -23,6 +25,7 @@ from benchmarks.harness import Case, Contender, Options, require
 from benchmarks.problems import ComixupProblem, PuzzleProblem, TransportProblem
 
 Job = Callable[..., Tensor]  # tensors of one device in, one tensor there out
+ON_THE_CPU = "comix on the CPU"
 ASSIGNMENT = {  # distribution: module, function from costs [N, S, S] to the column of every row [N, S]
     "torch-linear-assignment": ("torch_linear_assignment", "batch_linear_assignment"),
     "torch-lap-cuda": ("torch_lap_cuda", "solve_lap"),
@@ -39,19 +42,43 @@ def copied(inputs: Sequence[Tensor]) -> list[Tensor]:
     return [tensor.clone() for tensor in inputs]
 
 
-def contenders(job: Job, sets: Sequence[Sequence[Tensor]], device: str) -> list[Contender]:
-    """List the job on the device, on the CPU with transfers, and the copy; ``sets`` lie on the CPU."""
-    there = [[tensor.to(device) for tensor in inputs] for inputs in sets]
-    return [
-        Contender(f"comix on {device}", [partial(job, *inputs) for inputs in there]),
-        Contender("comix on the CPU, with transfers", [partial(through_the_cpu, job, i) for i in there]),
-        Contender("copy of the inputs", [partial(copied, inputs) for inputs in there]),
-    ]
+def moved(inputs: Sequence[Tensor], device: str) -> list[Tensor]:
+    """Bring inputs to the device."""
+    return [tensor.to(device) for tensor in inputs]
 
 
-def both(job: Job, inputs: Sequence[Tensor], device: str) -> tuple[Tensor, Tensor]:
-    """Do the job on the device and on the CPU: both results, on the CPU."""
-    return job(*(tensor.to(device) for tensor in inputs)).cpu(), job(*inputs)
+class Task:
+    """A job and its input sets, on the CPU and on the device; ``ours`` are comix's ways to do it there."""
+
+    def __init__(self, job: Job, sets: Sequence[Sequence[Tensor]], device: str) -> None:
+        self.job, self.sets = job, sets
+        self.there = [moved(inputs, device) for inputs in sets]
+        calls = [partial(job, *inputs) for inputs in self.there]
+        self.ours = {f"comix on {device}": calls}
+        self.skipped: dict[str, str] = {}
+        if device == "cpu":
+            return
+        replayed = f"comix on {device}, replayed graph"
+        try:
+            self.ours[replayed] = [on_device.captured(call) for call in calls]
+        except on_device.CaptureRefusedError as error:
+            self.skipped[replayed] = f"capture refused: {error}"
+
+    def contenders(self) -> list[Contender]:
+        """List comix on the device, on the CPU with transfers, and the copy."""
+        there = self.there
+        return [
+            *(Contender(name, calls) for name, calls in self.ours.items()),
+            Contender(
+                f"{ON_THE_CPU}, with transfers", [partial(through_the_cpu, self.job, i) for i in there]
+            ),
+            Contender("copy of the inputs", [partial(copied, inputs) for inputs in there]),
+        ]
+
+    def answers(self, turn: int) -> dict[str, Tensor]:
+        """Do the job on one input set in each of our ways, and last on the CPU: all results on the CPU."""
+        found = {name: calls[turn]().cpu() for name, calls in self.ours.items()}
+        return {**found, ON_THE_CPU: self.job(*self.sets[turn])}
 
 
 # --- Co-Mixup -----------------------------------------------------------------------------------------
@@ -62,20 +89,23 @@ def label(cost: Tensor, compatibility: Tensor, init: Tensor, *, sweeps: int) -> 
     return comix.comixup_labels(cost, compatibility=compatibility, init=init, sweeps=sweeps)
 
 
-def compare_labels(sets: list[ComixupProblem], sweeps: int, device: str) -> dict[str, float]:
+def compare_labels(task: Task, sets: list[ComixupProblem]) -> dict[str, float]:
     """Assert that the device's mean objective is at most one percent above the CPU's."""
-    found: list[list[float]] = [[], []]
-    for problem in sets:
+    found: dict[str, list[float]] = {}
+    for turn, problem in enumerate(sets):
         n = problem.cost.shape[1]
-        given = (problem.cost, problem.compatibility, problem.init)
-        for values, labels in zip(found, both(partial(label, sweeps=sweeps), given, device), strict=True):
-            require(bool(((labels >= 0) & (labels < n)).all()), "a label is out of range")
+        for name, labels in task.answers(turn).items():
+            require(bool(((labels >= 0) & (labels < n)).all()), f"a label of {name} is out of range")
             for part, masks in enumerate(labels):
                 terms = problem.cost[part], problem.compatibility[part]
-                values.append(oracle.comixup_objective(oracle.masks_of_labels(masks, n), *terms))
-    mine, theirs = (float(np.mean(values)) for values in found)
-    require(mine <= theirs + 0.01 * abs(theirs), f"mean objective {mine:.4f} is above the CPU's {theirs:.4f}")
-    return {f"mean objective on {device}": mine, "mean objective on the CPU": theirs}
+                value = oracle.comixup_objective(oracle.masks_of_labels(masks, n), *terms)
+                found.setdefault(name, []).append(value)
+    means = {name: float(np.mean(values)) for name, values in found.items()}
+    theirs = means[ON_THE_CPU]
+    for name, mine in means.items():
+        worse = f"mean objective {mine:.4f} of {name} is above the CPU's {theirs:.4f}"
+        require(mine <= theirs + 0.01 * abs(theirs), worse)
+    return {f"mean objective {name}": mean for name, mean in means.items()}
 
 
 def comixup_cases(options: Options, device: str) -> Iterator[Case]:
@@ -84,12 +114,14 @@ def comixup_cases(options: Options, device: str) -> Iterator[Case]:
         seeds = problems.seeds(options.seed, 3)
         sets = [problems.comixup(images // n, n, 4, seed) for seed in seeds]
         tensors = [(each.cost, each.compatibility, each.init) for each in sets]
+        task = Task(partial(label, sweeps=sweeps), tensors, device)
         yield Case(
             bench="device",
             name=f"Co-Mixup, 4x4 blocks, partitions of {n}",
             work=f"{images} images, {sweeps} sweeps",
-            contenders=contenders(partial(label, sweeps=sweeps), tensors, device),
-            check=partial(compare_labels, sets, sweeps, device),
+            contenders=task.contenders(),
+            check=partial(compare_labels, task, sets),
+            skipped=task.skipped,
         )
 
 
@@ -101,18 +133,17 @@ def mask(images: Tensor, saliency: Tensor, index: Tensor, *, lam: float, grid: i
     return bench_puzzlemix.with_comix(PuzzleProblem(images, saliency, index, lam), grid)
 
 
-def compare_masks(sets: list[PuzzleProblem], grid: int, lam: float, device: str) -> dict[str, float]:
-    """Assert that both masks of every pair cost the same."""
+def compare_masks(task: Task, sets: list[PuzzleProblem], grid: int) -> dict[str, float]:
+    """Assert that all masks of every pair cost the same."""
     worst, means = 0.0, []
-    for problem in sets:
-        given = (problem.images, problem.saliency, problem.index)
-        costs = [
-            bench_puzzlemix.energies(problem, grid, masks)
-            for masks in both(partial(mask, lam=lam, grid=grid), given, device)
-        ]
-        worst = max(worst, float(np.abs(costs[0] - costs[1]).max()))
-        means.append(costs[0].mean())
-    require(worst <= 1e-6, f"the energy of a mask differs from the CPU's by {worst}")
+    for turn, problem in enumerate(sets):
+        answers = task.answers(turn).items()
+        costs = {name: bench_puzzlemix.energies(problem, grid, masks) for name, masks in answers}
+        for name, mine in costs.items():
+            gap = float(np.abs(mine - costs[ON_THE_CPU]).max())
+            require(gap <= 1e-6, f"the energy of a mask of {name} differs from the CPU's by {gap}")
+            worst = max(worst, gap)
+        means.append(costs[ON_THE_CPU].mean())
     return {"mean energy": float(np.mean(means)), "largest difference": worst}
 
 
@@ -125,12 +156,14 @@ def puzzlemix_cases(options: Options, device: str) -> Iterator[Case]:
         sets.append(PuzzleProblem(drawn.images, drawn.saliency, drawn.index, lam))
     tensors = [(each.images, each.saliency, each.index) for each in sets]
     for grid in (4, 8, 16):
+        task = Task(partial(mask, lam=lam, grid=grid), tensors, device)
         yield Case(
             bench="device",
             name=f"PuzzleMix masks, {grid}x{grid} blocks",
             work=f"{pairs} pairs of 3x32x32, 3 labels",
-            contenders=contenders(partial(mask, lam=lam, grid=grid), tensors, device),
-            check=partial(compare_masks, sets, grid, lam, device),
+            contenders=task.contenders(),
+            check=partial(compare_masks, task, sets, grid),
+            skipped=task.skipped,
         )
 
 
@@ -148,21 +181,19 @@ def assigned(solve: Callable[[Tensor], Tensor], costs: Tensor) -> Tensor:
 
 
 def compare_plans(
-    sets: list[TransportProblem], peers: dict[str, Callable[[Tensor], Tensor]], device: str
+    task: Task, sets: list[TransportProblem], peers: dict[str, list[Callable[[], Tensor]]]
 ) -> dict[str, float]:
     """Assert permutations and one optimal cost for everybody."""
     costs: dict[str, list[np.ndarray]] = {}
-    for problem in sets:
+    for turn, problem in enumerate(sets):
         matrix = oracle.transport_matrix(problem.saliency, problem.mask, bench_transport.EPS)
-        mine, theirs = (p.flatten(1) for p in both(plan, (problem.saliency, problem.mask), device))
-        plans = {f"comix on {device}": mine, "comix on the CPU": theirs}
-        ready = torch.from_numpy(matrix).to(device)
-        plans |= {name: assigned(solve, ready).cpu() for name, solve in peers.items()}
+        plans = {name: found.flatten(1) for name, found in task.answers(turn).items()}
+        plans |= {name: calls[turn]().cpu() for name, calls in peers.items()}
         for name, found in plans.items():
             every = torch.arange(found.shape[1]).expand_as(found)
             require(torch.equal(found.sort(1).values, every), f"a plan of {name} is no permutation")
             costs.setdefault(name, []).append(oracle.transport_cost(found.numpy(), matrix))
-    best = np.concatenate(costs["comix on the CPU"])
+    best = np.concatenate(costs[ON_THE_CPU])
     for name, values in costs.items():
         gap = float(np.abs(np.concatenate(values) - best).max())
         require(gap <= 1e-9 * max(1.0, float(np.abs(best).max())), f"cost of {name} differs by {gap}")
@@ -173,26 +204,25 @@ def transport_case(options: Options, device: str) -> Case:
     """Plan exactly on 16x16 blocks."""
     count = options.pick(8, 896)
     sets = [problems.transport(count, 16, seed) for seed in problems.seeds(options.seed, 3)]
-    listed = contenders(plan, [(each.saliency, each.mask) for each in sets], device)
-    peers: dict[str, Callable[[Tensor], Tensor]] = {}
-    skipped: dict[str, str] = {}
+    task = Task(plan, [(each.saliency, each.mask) for each in sets], device)
+    ready = [oracle.transport_matrix(each.saliency, each.mask, bench_transport.EPS) for each in sets]
+    costs = moved([torch.from_numpy(matrix) for matrix in ready], device)
+    peers: dict[str, list[Callable[[], Tensor]]] = {}
+    skipped = task.skipped
     for name, (module, function) in ASSIGNMENT.items():
         if device == "cpu":
             skipped[name] = "for CUDA tensors"
         elif not (absent := harness.missing(module, name)):
-            peers[name] = getattr(importlib.import_module(module), function)
+            solve = getattr(importlib.import_module(module), function)
+            peers[name] = [partial(assigned, solve, each) for each in costs]
         else:
             skipped |= absent
-    for name, solve in peers.items():
-        ready = [oracle.transport_matrix(each.saliency, each.mask, bench_transport.EPS) for each in sets]
-        there = [torch.from_numpy(matrix).to(device) for matrix in ready]
-        listed.append(Contender(name, [partial(assigned, solve, costs) for costs in there]))
     return Case(
         bench="device",
         name="exact transport, 16x16 blocks",
         work=f"{count} plans",
-        contenders=listed,
-        check=partial(compare_plans, sets, peers, device),
+        contenders=task.contenders() + [Contender(name, calls) for name, calls in peers.items()],
+        check=partial(compare_plans, task, sets, peers),
         skipped=skipped,
     )
 
@@ -205,10 +235,12 @@ def mix(images: Tensor, source: Tensor, block: Tensor, weight: Tensor) -> Tensor
     return comix.MixPlan(source, block, weight).mix(images)
 
 
-def compare_mixed(sets: list[tuple[Tensor, ...]], device: str) -> dict[str, float]:
+def compare_mixed(task: Task) -> dict[str, float]:
     """Assert that images are the CPU's to the last bit."""
-    for inputs in sets:
-        require(torch.equal(*both(mix, inputs, device)), "mixed images differ from the CPU's")
+    for turn in range(len(task.sets)):
+        answers = task.answers(turn)
+        for name, mixed in answers.items():
+            require(torch.equal(mixed, answers[ON_THE_CPU]), f"mixed images of {name} differ from the CPU's")
     return {"largest difference": 0.0}
 
 
@@ -219,12 +251,14 @@ def mixing_case(options: Options, device: str) -> Case:
     for seed in problems.seeds(options.seed, 2):
         job = bench_mixing.puzzlemix_job(count, size, seed)
         sets.append((job.images, job.plan.source, job.plan.block, job.plan.weight))
+    task = Task(mix, sets, device)
     return Case(
         bench="device",
         name="PuzzleMix mixing, 8x8 blocks, transport",
         work=f"{count} images of 3x{size}x{size}, float32",
-        contenders=contenders(mix, sets, device),
-        check=partial(compare_mixed, sets, device),
+        contenders=task.contenders(),
+        check=partial(compare_mixed, task),
+        skipped=task.skipped,
     )
 
 

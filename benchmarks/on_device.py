@@ -3,6 +3,7 @@
 The clock starts when the device is idle and stops when it has finished, so what a call leaves running counts,
 and so does whatever the host does in between. Inputs rotate as everywhere (one set per round), and every
 contender has seen all sets before the clock starts: kernels are loaded, and torch's allocator holds memory.
+A call captured in a CUDA graph leaves the host one launch: replayed, it takes what the device takes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any
 
 import comix
 import torch
+from torch import Tensor
 
+WARM_UPS = 3  # calls before a capture
 NO_DEVICE = "needs a CUDA device and a build of comix with kernels"
 
 
@@ -33,6 +36,36 @@ def clock(call: Callable[[], object], inner: int) -> tuple[float, object]:
     end.record()
     end.synchronize()
     return start.elapsed_time(end) / 1000 / inner, result
+
+
+class CaptureRefusedError(RuntimeError):
+    """A call cannot be captured in a CUDA graph; the text says why."""
+
+
+def captured(call: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """Capture a call in a CUDA graph of its own: what replays it, and returns the same memory every time."""
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(WARM_UPS):
+            call()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    try:
+        with torch.cuda.graph(graph):
+            result = call()
+    except RuntimeError as error:
+        torch.cuda.synchronize()
+        # Ending a capture that something broke is an error of its own.
+        cause = error.__context__ or error
+        raise CaptureRefusedError(str(cause).split("\n")[0]) from error
+    result.zero_()  # capturing runs nothing: what a check sees, a replay has written
+
+    def replay() -> Tensor:
+        graph.replay()
+        return result
+
+    return replay
 
 
 def driver() -> str | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import comix
@@ -48,29 +51,36 @@ def test_cases_check_quality_and_follow_the_schema(name: str) -> None:
     records.validate(records.run_record(QUICK, (), [record]))
 
 
-@pytest.mark.parametrize(
+WORSE = pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("exact transport, 16x16 blocks", "cost of comix on cpu differs by"),
-        ("PuzzleMix masks, 4x4 blocks", "the energy of a mask differs from the CPU's by"),
-        ("PuzzleMix mixing, 8x8 blocks, transport", "mixed images differ from the CPU's"),
-        ("Co-Mixup, 4x4 blocks, partitions of 16", "mean objective .* is above the CPU's"),
+        ("exact transport, 16x16 blocks", "cost of {} differs by"),
+        ("PuzzleMix masks, 4x4 blocks", "the energy of a mask of {} differs from the CPU's by"),
+        ("PuzzleMix mixing, 8x8 blocks, transport", "mixed images of {} differ from the CPU's"),
+        ("Co-Mixup, 4x4 blocks, partitions of 16", "mean objective .* of {} is above the CPU's"),
     ],
 )
-def test_a_worse_device_fails_before_its_times_count(
-    name: str, text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    both = bench_device.both
 
-    def spoiled(*arguments: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        mine, theirs = both(*arguments)
-        return mine.flip(0), theirs
 
-    monkeypatch.setattr(bench_device, "both", spoiled)
-    record: Any = harness.run_case(CASES[name], QUICK)
+def check_fails(case: harness.Case, text: str) -> None:
+    record: Any = harness.run_case(case, QUICK)
     assert record["status"] == "quality failed"
     assert not record["contenders"]
     assert re.search(text, record["note"]), record["note"]
+
+
+@WORSE
+def test_a_worse_device_fails_before_its_times_count(
+    name: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = bench_device.Task.answers
+
+    def spoiled(*arguments: Any) -> dict[str, torch.Tensor]:
+        found = answers(*arguments)
+        return {name: found[name] if "CPU" in name else found[name].flip(0) for name in found}
+
+    monkeypatch.setattr(bench_device.Task, "answers", spoiled)
+    check_fails(CASES[name], text.format("comix on cpu"))
 
 
 def test_peers_are_checked_like_comix() -> None:
@@ -81,12 +91,160 @@ def test_peers_are_checked_like_comix() -> None:
 
     pytest.importorskip("scipy")
     sets = [bench_device.problems.transport(3, 16, 5)]
-    figures = bench_device.compare_plans(sets, {"scipy": reference}, "cpu")
+    task = bench_device.Task(bench_device.plan, [(sets[0].saliency, sets[0].mask)], "cpu")
+    eps = bench_device.bench_transport.EPS
+    matrix = torch.from_numpy(bench_device.oracle.transport_matrix(sets[0].saliency, sets[0].mask, eps))
+    figures = bench_device.compare_plans(
+        task, sets, {"scipy": [lambda: bench_device.assigned(reference, matrix)]}
+    )
     assert set(figures) == {f"mean cost {name}" for name in ("comix on cpu", "comix on the CPU", "scipy")}
     with pytest.raises(harness.QualityError, match="cost of a peer differs"):
-        bench_device.compare_plans(
-            sets, {"a peer": lambda c: torch.arange(c.shape[1]).expand(c.shape[:2])}, "cpu"
+        bench_device.compare_plans(task, sets, {"a peer": [lambda: torch.arange(256).expand(3, 256)]})
+
+
+# --- graphs, with stand-ins -----------------------------------------------------------------------------
+
+
+class StandIn:
+    """Stands in for torch.cuda: what runs while a graph is captured is kept, and replaying runs it."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.now = self.Stream("main")
+        self.works: list[Callable[[], object]] | None = None  # of the graph that is captured
+        self.ends_with_error = False
+
+    def run(self, work: Callable[[], object]) -> None:
+        self.log.append(f"run on {self.now.name}")
+        if self.works is None:
+            work()
+        else:
+            self.works.append(work)
+
+    def Stream(self, name: str = "side") -> Any:  # noqa: N802 - torch's name
+        return SimpleNamespace(
+            name=name, wait_stream=lambda other: self.log.append(f"{name} waits for {other.name}")
         )
+
+    def current_stream(self) -> Any:
+        return self.now
+
+    @contextmanager
+    def stream(self, stream: Any) -> Iterator[None]:
+        before, self.now = self.now, stream
+        try:
+            yield
+        finally:
+            self.now = before
+
+    def CUDAGraph(self) -> Any:  # noqa: N802 - torch's name
+        works: list[Callable[[], object]] = []
+        return SimpleNamespace(works=works, replay=lambda: [work() for work in works])
+
+    @contextmanager
+    def graph(self, graph: Any) -> Iterator[None]:
+        self.works = graph.works
+        try:
+            with self.stream(self.Stream("the capture's")):
+                yield
+        finally:
+            self.works = None
+            if self.ends_with_error:
+                raise RuntimeError("the capture was broken")
+
+    def synchronize(self) -> None:
+        self.log.append("synchronize")
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    device = StandIn()
+    monkeypatch.setattr(on_device, "torch", SimpleNamespace(cuda=device))
+    return device
+
+
+def test_a_call_is_warmed_up_captured_and_replayed(stand_in: StandIn) -> None:
+    source, target = torch.tensor([1.0, 2.0]), torch.empty(2)
+
+    def call() -> torch.Tensor:
+        stand_in.run(lambda: target.copy_(2 * source))
+        return target
+
+    replay = on_device.captured(call)
+    warm = ["run on side"] * on_device.WARM_UPS
+    assert stand_in.log == [
+        "side waits for main",
+        *warm,
+        "main waits for side",
+        "run on the capture's",
+    ]
+    assert target.tolist() == [0, 0]  # of a capture nothing remains that a check could take for a result
+    source += 1
+    assert replay() is target
+    assert target.tolist() == [4, 6]
+
+
+@pytest.mark.parametrize("ends_with_error", [True, False])
+def test_a_refused_capture_says_why(stand_in: StandIn, ends_with_error: bool) -> None:
+    calls = iter(range(100))
+
+    def call() -> torch.Tensor:
+        if next(calls) >= on_device.WARM_UPS:
+            raise RuntimeError("draw before the capture\nand more")
+        return torch.empty(1)
+
+    stand_in.ends_with_error = ends_with_error
+    with pytest.raises(on_device.CaptureRefusedError, match=r"^draw before the capture$"):
+        on_device.captured(call)
+    assert stand_in.log[-1] == "synchronize"
+
+
+def test_errors_of_the_call_itself_are_not_taken_for_refusals(stand_in: StandIn) -> None:
+    def call() -> torch.Tensor:
+        raise ValueError("no such thing")
+
+    with pytest.raises(ValueError, match="no such thing"):
+        on_device.captured(call)
+
+
+def cases_of_cuda(monkeypatch: pytest.MonkeyPatch, captured: Callable[..., Any]) -> dict[str, harness.Case]:
+    """The cases of a CUDA device, whose tensors are the CPU's."""
+    monkeypatch.setattr(bench_device, "moved", lambda inputs, device: list(inputs))
+    monkeypatch.setattr(bench_device, "ASSIGNMENT", {})  # peers would insist on a device
+    monkeypatch.setattr(on_device, "captured", captured)
+    return {case.name: case for case in bench_device.device_cases(QUICK, "cuda")}
+
+
+def test_graphs_are_listed_after_the_call_on_a_cuda_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    for case in cases_of_cuda(monkeypatch, lambda call: call).values():
+        names = [contender.name for contender in case.contenders]
+        assert names[:4] == [
+            "comix on cuda",
+            "comix on cuda, replayed graph",
+            "comix on the CPU, with transfers",
+            "copy of the inputs",
+        ]
+        assert "comix on cuda, replayed graph" not in case.skipped
+        assert case.check()
+        sets = len(case.contenders[0].calls)
+        assert all(len(contender.calls) == sets > 1 for contender in case.contenders)
+
+
+@WORSE
+def test_what_graphs_leave_is_checked(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = cases_of_cuda(monkeypatch, lambda call: lambda: call().flip(0))
+    check_fails(cases[name], text.format("comix on cuda, replayed graph"))
+
+
+def test_a_refused_capture_leaves_the_row_out_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(call: Callable[[], torch.Tensor]) -> None:
+        raise on_device.CaptureRefusedError("draw before the capture")
+
+    for case in cases_of_cuda(monkeypatch, refused).values():
+        names = [contender.name for contender in case.contenders]
+        assert names[:2] == ["comix on cuda", "comix on the CPU, with transfers"]
+        assert case.skipped["comix on cuda, replayed graph"] == "capture refused: draw before the capture"
+        assert case.check()
 
 
 def test_peers_that_are_absent_or_need_cuda_are_named() -> None:
@@ -136,3 +294,30 @@ def test_the_device_is_described_and_its_clock_runs(device: str) -> None:
     seconds, result = on_device.clock(lambda: torch.ones(8, device=device), 3)
     assert seconds > 0
     assert isinstance(result, torch.Tensor)
+
+
+@needs_device
+@pytest.mark.parametrize("device", [pytest.param("cuda", id="cuda")])
+def test_every_job_of_the_benchmark_can_be_captured(device: str) -> None:
+    for case in bench_device.device_cases(QUICK, device):
+        assert "comix on cuda, replayed graph" not in case.skipped, case.skipped
+        assert case.check()
+        replayed = case.contenders[1].calls[0]
+        seconds, result = on_device.clock(replayed, 3)
+        assert seconds > 0
+        assert result is replayed()
+
+
+@needs_device
+@pytest.mark.parametrize("device", [pytest.param("cuda", id="cuda")])
+def test_a_call_that_sends_numbers_is_refused_and_the_next_one_is_not(device: str) -> None:
+    index = torch.tensor([1, 0])
+    masks = torch.rand(2, 4, 4, device=device)
+
+    def sends() -> torch.Tensor:
+        return comix.MixPlan.from_mask(masks, index).weight
+
+    with pytest.raises(on_device.CaptureRefusedError, match="draw before the capture"):
+        on_device.captured(sends)
+    doubled = on_device.captured(lambda: 2 * masks)
+    assert torch.equal(doubled(), 2 * masks)
