@@ -76,13 +76,14 @@ using FrontierTeam = BlockTeam<256>;
 
 // The memory of a problem belongs to its block, which solves one after the other.
 __global__ void __launch_bounds__(FrontierTeam::size(), 2)
-    frontier_kernel(const CutBatch batch, std::int64_t cutter_bytes, std::int64_t states) {
+    frontier_kernel(const CutBatch batch, std::size_t bytes, std::int64_t slots,
+                    std::int64_t cutter_bytes, std::int64_t states) {
     const Batch& grids = batch.grids;
-    for_each_problem<FrontierTeam>(grids.problems, 0, [&](FrontierTeam& team, std::int64_t i) {
+    for_each_problem<FrontierTeam>(slots, bytes, [&](FrontierTeam& team, std::int64_t slot) {
         const FrontierSpace space =
-            FrontierSpace::at(batch.scratch + blockIdx.x * batch.space_bytes, cutter_bytes,
-                              grids.height, grids.width, states, FrontierTeam::size());
-        grid_frontier(team, grids[i], space, batch.labels + i * grids.sites(), batch.optimal + i);
+            FrontierSpace::at(batch.scratch + slot * batch.space_bytes, cutter_bytes, grids.height,
+                              grids.width, states, FrontierTeam::size());
+        grid_frontiers(team, grids, slot, slots, space, batch.labels, batch.optimal);
     });
 }
 
@@ -143,7 +144,7 @@ FrontierPlan plan_for(int height, int width, int labels, Method method) {
 }
 
 // Frontier programmes at once, so that they share kMostScratch.
-std::int64_t frontier_blocks(std::int64_t problems, const FrontierPlan& plan) {
+std::int64_t frontier_slots(std::int64_t problems, const FrontierPlan& plan) {
     constexpr std::int64_t kMostScratch = std::int64_t{1} << 26;
     const std::int64_t fit = kMostScratch / aligned(plan.bytes);
     return fit < 1 ? 1 : fit < problems ? fit : problems;
@@ -156,9 +157,10 @@ void launch_frontier(const Stream& stream, CutBatch batch, void* scratch,
     batch.space_bytes = aligned(plan.bytes);
     const auto cutter_bytes = static_cast<std::int64_t>(
         CutterSpace::bytes(grids.height, grids.width, FrontierTeam::size(), 0).total());
-    launch(stream, "grid_cut", frontier_kernel,
-           static_cast<unsigned>(frontier_blocks(grids.problems, plan)), FrontierTeam::size(), 0,
-           batch, cutter_bytes, static_cast<std::int64_t>(plan.states));
+    const std::int64_t slots = frontier_slots(grids.problems, plan);
+    const std::size_t bytes = team_bytes(frontier_shared());
+    launch(stream, "grid_cut", frontier_kernel, blocks_for(slots, 1), FrontierTeam::size(), bytes,
+           batch, bytes, slots, cutter_bytes, static_cast<std::int64_t>(plan.states));
 }
 
 }  // namespace
@@ -199,7 +201,7 @@ std::int64_t grid_cut_scratch_bytes(std::int64_t problems, int height, int width
     const std::int64_t cuts = bytes <= kMostShared ? 0 : problems * bytes;
     const FrontierPlan plan = plan_for(height, width, labels, method);
     const std::int64_t frontiers =
-        plan.bytes > 0 ? frontier_blocks(problems, plan) * aligned(plan.bytes) : 0;
+        plan.bytes > 0 ? frontier_slots(problems, plan) * aligned(plan.bytes) : 0;
     const std::int64_t levels = LevelPlan::of(problems, height, width, labels, method).bytes;
     return std::max({cuts, frontiers, levels});
 }

@@ -9,6 +9,7 @@
 // Source: Bellman's principle on a path decomposition of the grid.
 #pragma once
 
+#include "cuda/base/atomics.hpp"
 #include "cuda/gridcut/cutter_space.hpp"
 
 namespace comix::cuda::gridcut {
@@ -148,6 +149,29 @@ COMIX_HD void grid_frontier(Team& team, const Problem& grid, const FrontierSpace
         for (int p = thread; p < grid.sites(); p += team.size()) labels[p] = space.cutter.label[p];
         if (thread == 0) *optimal = 1;
     });
+}
+
+inline SharedBytes frontier_shared() {
+    return SharedBytes().add<std::int32_t>(1);
+}
+
+// One slot's share of the problems: every slots-th. Mostly all are proven: the team looks at all at
+// once first, since one look after the other would wait for memory as often.
+template <class Team>
+COMIX_HD void grid_frontiers(Team& team, const Batch& grids, std::int64_t slot, std::int64_t slots,
+                             const FrontierSpace& space, std::int64_t* labels,
+                             std::uint8_t* optimal) {
+    auto* left = team.template shared<std::int32_t>(1);
+    team.phase([&](int thread) {
+        if (thread == 0) *left = 0;
+    });
+    team.phase([&](int thread) {
+        for (std::int64_t i = slot + thread * slots; i < grids.problems; i += team.size() * slots)
+            if (optimal[i] == 0) atomic_or(left, 1);
+    });
+    if (team.uniform(*left) == 0) return;
+    for (std::int64_t i = slot; i < grids.problems; i += slots)
+        grid_frontier(team, grids[i], space, labels + i * grids.sites(), optimal + i);
 }
 
 }  // namespace comix::cuda::gridcut

@@ -18,14 +18,16 @@ namespace comix::cuda::gridcut {
 // What the cuts over levels of a batch take; decided by the sizes alone, before the launch.
 struct LevelPlan {
     std::int64_t bytes, slots;  // 0: none
+    bool alone;                 // every problem has a slot of its own, whichever pairs are coupled
 
     // Not where the frontier programme is quick.
     static LevelPlan of(std::int64_t problems, int height, int width, int labels, Method method) {
         const bool wanted = method == Method::exact || method == Method::automatic;
         if (!wanted || FrontierPlan::of(height, width, labels, Method::automatic, 1).bytes > 0)
-            return {0, 0};
+            return {0, 0, false};
         const LevelSizes sizes = LevelSizes::of(height, width, labels);
-        return {sizes.scratch_bytes(problems), sizes.slots(problems)};
+        const std::int64_t bytes = sizes.scratch_bytes(problems);
+        return {bytes, sizes.slots(problems), problems <= bytes / sizes.bytes(sizes.most_pairs())};
     }
 };
 
@@ -259,6 +261,8 @@ template <class Team>
 COMIX_HD void level_cut(Team& team, const Batch& grids, const LevelPlan& plan,
                         unsigned char* memory, std::int64_t slot, std::int64_t* labels,
                         std::uint8_t* optimal) {
+    // Mostly nothing is left; a slot that knows its only problem sees that at once.
+    if (plan.alone && team.uniform(optimal[slot]) != kLeftToLevels) return;
     const detail::LevelNotes notes = detail::LevelNotes::of(team);
     const Problem any = grids[0];
     team.phase([&](int thread) {

@@ -128,14 +128,15 @@ struct Grid {
             static_cast<std::int64_t>(kernels::CutterSpace::bytes(h, w, team.size(), 0).total());
         const auto space = kernels::FrontierSpace::at(
             memory, cutter_bytes, h, w, static_cast<std::int64_t>(plan.states), team.size());
-        kernels::grid_frontier(team, device(), space, labels, optimal);
+        kernels::grid_frontiers(team, batch(), 0, 1, space, labels, optimal);
     }
     // What run() asks the team for.
     std::size_t shared_bytes(int threads, Method method) const {
         const auto plan = kernels::FrontierPlan::of(h, w, l, method, threads);
         const auto levels = kernels::LevelPlan::of(1, h, w, l, method);
         return static_cast<std::size_t>(plan.bytes + levels.bytes + 48) +
-               kernels::detail::LevelNotes::bytes(threads).total();
+               kernels::detail::LevelNotes::bytes(threads).total() +
+               kernels::frontier_shared().total();
     }
     std::vector<double> memory(int threads, Method method) const {
         const bool swaps = method == Method::swap || method == Method::automatic;

@@ -245,3 +245,60 @@ TEST_CASE("grid_cut: any values end, within bounds") {
         if (!std::isfinite(value)) CHECK_FALSE(answer.optimal);
     }
 }
+
+TEST_CASE("frontier: slots share problems, and touch what is not proven only") {
+    std::mt19937 random(77);
+    const int h = 3, w = 4, l = 3, problems = 9, sites = h * w;
+    std::vector<Grid> grids;
+    std::vector<double> unary, weight_v, weight_h;
+    for (int i = 0; i < problems; ++i) {
+        grids.emplace_back(random, h, w, l, Grid::potts);
+        const auto append = [](std::vector<double>& to, const std::vector<double>& from) {
+            to.insert(to.end(), from.begin(), from.end());
+        };
+        append(unary, grids.back().unary);
+        append(weight_v, grids.back().weight_v);
+        append(weight_h, grids.back().weight_h);
+    }
+    const kernels::Batch batch{problems,
+                               h,
+                               w,
+                               l,
+                               unary.data(),
+                               grids[0].pairwise.data(),
+                               {weight_v.data(), 0},
+                               {weight_h.data(), 0}};
+    for (const std::int64_t slots : {1, 2, 4, 9}) {
+        for (const int size : {1, 2, 7, 32}) {
+            const auto plan = kernels::FrontierPlan::of(h, w, l, Method::exact, size);
+            const auto bytes =
+                static_cast<std::int64_t>(kernels::CutterSpace::bytes(h, w, size, 0).total());
+            std::vector<double> memory(at(plan.bytes / 8 + 1));
+            Labels labels(at(problems * sites), -1);
+            std::vector<std::uint8_t> optimal(problems, 0);
+            optimal[2] = optimal[5] = 1;
+            for (std::int64_t slot = slots - 1; slot >= 0; --slot) {
+                HostTeam team(size, Order::shuffled, static_cast<unsigned>(random()));
+                const auto space = kernels::FrontierSpace::at(
+                    memory.data(), bytes, h, w, static_cast<std::int64_t>(plan.states), size);
+                kernels::grid_frontiers(team, batch, slot, slots, space, labels.data(),
+                                        optimal.data());
+                CHECK(team.shared_bytes() == kernels::frontier_shared().total());
+            }
+            CHECK(optimal == std::vector<std::uint8_t>(problems, 1));
+            for (int i = 0; i < problems; ++i) {
+                const Labels own(labels.begin() + i * sites, labels.begin() + (i + 1) * sites);
+                if (i == 2 || i == 5) {
+                    CHECK(own == Labels(at(sites), -1));
+                    continue;
+                }
+                HostTeam team(32);
+                CHECK(own == grids[at(i)].solve(team, Method::exact).labels);
+            }
+            // Nothing is left: one look at all, whatever their number.
+            HostTeam team(size);
+            kernels::grid_frontiers(team, batch, 0, 1, {}, labels.data(), optimal.data());
+            CHECK(team.phases() == 2);
+        }
+    }
+}

@@ -113,7 +113,7 @@ Grid::Answer solve_by_levels(const Grid& grid, HostTeam& team, std::int64_t byte
     } else {
         first(std::false_type{});
     }
-    const kernels::LevelPlan plan{bytes, 1};
+    const kernels::LevelPlan plan{bytes, 1, false};
     if (bytes > 0) grid.run_levels(team, plan, answer.labels.data(), &proof);
     REQUIRE(proof <= 1);
     answer.optimal = proof == 1;
@@ -272,6 +272,10 @@ TEST_CASE("LevelPlan: problems share what 64 MiB hold, one alone may take 256 Mi
                 CHECK(plan.slots <= problems);
                 CHECK((plan.slots > 0) == (plan.bytes > 0));
                 if (plan.bytes > 0) CHECK(plan.slots * sizes.bytes(0) <= plan.bytes);
+                // Whichever pairs are coupled.
+                const bool fit = plan.bytes >= problems * sizes.bytes(sizes.most_pairs());
+                CHECK(plan.alone == (plan.bytes > 0 && fit));
+                if (plan.alone) CHECK(plan.slots == problems);
             }
         }
     }
@@ -280,7 +284,7 @@ TEST_CASE("LevelPlan: problems share what 64 MiB hold, one alone may take 256 Mi
 TEST_CASE("level cut: slots share problems and memory, and touch what is left to them only") {
     std::mt19937 random(905);
     const int h = 5, w = 6, l = 6, problems = 9, sites = h * w;
-    for (const std::int64_t room : {1, 2, 4, 20}) {
+    for (const std::int64_t room : {0, 1, 2, 4, 20}) {  // 0: as much as all pairs of all problems
         std::vector<Grid> grids;
         std::vector<double> unary, weight_v, weight_h;
         for (int i = 0; i < problems; ++i) {
@@ -300,14 +304,16 @@ TEST_CASE("level cut: slots share problems and memory, and touch what is left to
                                    grids[0].pairwise.data(),
                                    {weight_v.data(), 0},
                                    {weight_h.data(), 0}};
-        const std::int64_t bytes = bytes_of(grids[0]) * room + 32;
-        const kernels::LevelPlan plan{bytes, 7};
+        const auto sizes = kernels::LevelSizes::of(h, w, l);
+        const std::int64_t bytes =
+            room > 0 ? bytes_of(grids[0]) * room + 32 : problems * sizes.bytes(sizes.most_pairs());
+        const kernels::LevelPlan plan{bytes, room > 0 ? 7 : problems, room == 0};
         std::vector<double> memory(at(bytes / 8 + 2), 3.0);
         Labels labels(at(problems * sites), -1);
         std::vector<std::uint8_t> optimal(problems, kernels::kLeftToLevels);
         optimal[2] = kernels::kProven;
         optimal[5] = kernels::kUnproven;
-        for (std::int64_t slot = 6; slot >= 0; --slot) {
+        for (std::int64_t slot = plan.slots - 1; slot >= 0; --slot) {
             auto team = any_team(random);
             kernels::level_cut(team, batch, plan, reinterpret_cast<unsigned char*>(memory.data()),
                                slot, labels.data(), optimal.data());
@@ -334,7 +340,7 @@ TEST_CASE("level cut: one weight for all edges") {
             std::fill(edges->begin(), edges->end(), weight);
         kernels::Batch batch = grid.batch();
         batch.weight_v = batch.weight_h = {nullptr, weight};
-        const kernels::LevelPlan plan{bytes_of(grid), 1};
+        const kernels::LevelPlan plan{bytes_of(grid), 1, false};
         std::vector<double> memory(at(plan.bytes / 8));
         Labels labels(at(grid.h * grid.w), -1);
         std::uint8_t optimal = kernels::kLeftToLevels;
