@@ -163,7 +163,7 @@ CASES: dict[str, tuple[Run, tuple[torch.Tensor, ...], list[str]]] = {
     "puzzlemix_mask": (
         lambda x, s, i: comix.puzzlemix_mask(x, s, i, 0.4, grid=2),
         (IMAGES, SALIENCY, INDEX),
-        ["pool_saliency", "puzzlemix_energy", "grid_cut", "grid_energy"],
+        ["pool_saliency", "puzzlemix_energy", "grid_cut"],
     ),
     "transport_plan": (comix.transport_plan, (SHARES, MASK), ["transport_plan"]),
     "transport_plan, greedy": (

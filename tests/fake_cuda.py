@@ -86,16 +86,18 @@ def _pool_saliency(a: dict[str, Any]) -> dict[str, Memory]:
 
 
 def _puzzlemix_energy(a: dict[str, Any]) -> dict[str, Memory]:
-    b, h, w = a["batch"], a["grid_height"], a["grid_width"]
+    b, h, w, n = a["batch"], a["grid_height"], a["grid_width"], a["n_labels"]
     return {
         "images": _images(a, "batch"),
-        "saliency": ("float64", (b, h, w)),
+        "saliency": (a["saliency_dtype"], (b, h, w)),
         "index": ("int64", (b,)),
         "lam": ("float64", (b,)),
         "deviation": ("float64", (a["channels"],)),
-        "unary": ("float64", (b, h, w, a["n_labels"])),
+        "unary": ("float64", (b, h, w, n)),
+        "pairwise": ("float64", (n, n)),
         "weight_v": ("float64", (b, h - 1, w)),
         "weight_h": ("float64", (b, h, w - 1)),
+        "shown": ("float32", (n,)),
     }
 
 

@@ -119,6 +119,29 @@ def test_numbers_travel_as_arguments_of_the_kernel(fake_cuda: FakeCuda) -> None:
     assert [tuple(t.shape) for t in fake_cuda.sent] == [(65,)]
 
 
+class Launches(TorchDispatchMode):
+    """Lists torch's own operations on the device that are a launch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        here = isinstance(result, torch.Tensor) and result.device.type == "meta"
+        if here and not func.is_view and not func.name().startswith(("aten::empty", "aten::detach")):
+            self.names.append(func.name())
+        return result
+
+
+def test_a_mask_takes_one_launch_of_torch(fake_cuda: FakeCuda) -> None:
+    # Those that small numbers would take cost as much as the kernels.
+    arguments = [fake_cuda.tensor(t) for t in (IMAGES, SALIENCY, INDEX)]
+    with Launches() as launches:
+        comix.puzzlemix_mask(*arguments, 0.25, mean=STD, std=STD)
+    assert launches.names == ["aten::index.Tensor"]
+
+
 def test_tensors_of_the_cpu_are_sent_without_waiting(fake_cuda: FakeCuda) -> None:
     images, saliency, mask = (fake_cuda.tensor(t) for t in (IMAGES, SALIENCY, MASK))
     comix.puzzlemix_energy(images, saliency, INDEX, torch.rand(B))
@@ -145,15 +168,14 @@ def solvers(fake_cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> list[tuple[
     def cut(unary: torch.Tensor, *terms: Any) -> tuple[torch.Tensor, ...]:
         calls.append((unary, *terms[:3]))
         problems, sites = unary.shape[0], unary.shape[:-1]
-        labels = unary.new_empty(sites, dtype=torch.int64)
-        return labels, unary.new_empty(problems), unary.new_empty(problems, dtype=torch.bool)
+        return unary.new_empty(sites, dtype=torch.int64), unary.new_empty(problems, dtype=torch.bool)
 
     def moves(saliency: torch.Tensor, mask: torch.Tensor, eps: float, method: str) -> torch.Tensor:
         calls.append((saliency, mask))
         return torch.empty_like(mask, dtype=torch.int64)
 
     monkeypatch.setattr(comixup_on_cuda, "comixup_labels", labels_of)
-    monkeypatch.setattr(gridcut_on_cuda, "grid_cut", cut)
+    monkeypatch.setattr(gridcut_on_cuda, "cut", cut)
     monkeypatch.setattr(transport_on_cuda, "transport_plan", moves)
     return calls
 

@@ -134,6 +134,28 @@ def test_odd_sizes_give_the_cpus_results(size: tuple[int, int], emulated_cuda: E
     assert bool(((found >= 0) & (found < 3)).all())
 
 
+@pytest.mark.parametrize("labels", range(2, 40))
+def test_shares_of_labels_are_the_cpus_bits(labels: int, emulated_cuda: EmulatedCuda) -> None:
+    given = torch.rand(2, 1, 4, 4), torch.rand(2, 4, 4), torch.tensor([1, 0])
+    there = on_device(given, emulated_cuda)
+    (pairwise,) = results_of(comix.puzzlemix_energy(*there, 0.5, grid=1, n_labels=labels).pairwise)
+    assert torch.equal(pairwise, comix.puzzlemix_energy(*given, 0.5, grid=1, n_labels=labels).pairwise)
+    (mask,) = results_of(comix.puzzlemix_mask(*there, 0.5, grid=4, n_labels=labels))
+    assert torch.equal(mask, comix.puzzlemix_mask(*given, 0.5, grid=4, n_labels=labels))
+
+
+@pytest.mark.parametrize("side", [64, 65])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_small_and_large_maps_are_pooled_alike(
+    side: int, dtype: torch.dtype, emulated_cuda: EmulatedCuda
+) -> None:
+    maps = torch.rand(3, side, 64, dtype=dtype, generator=torch.Generator().manual_seed(side))
+    maps[1], maps[2, 5, 5] = 0.0, torch.nan
+    (pooled,) = results_of(comix.pool_saliency(emulated_cuda.tensor(maps), (5, 16)))
+    torch.testing.assert_close(pooled[0], comix.pool_saliency(maps[:1], (5, 16))[0], rtol=1e-6, atol=0)
+    assert torch.equal(pooled[1:], torch.full((2, 5, 16), 1 / 80, dtype=dtype))
+
+
 # --- solvers --------------------------------------------------------------------------------------------
 
 

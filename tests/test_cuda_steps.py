@@ -64,17 +64,6 @@ def test_compatibility_gives_the_bits_of_the_cpu(omega: float) -> None:
     assert torch.equal(comixup.compatibility(distance, omega), compatibility_of(distance, omega))
 
 
-@pytest.mark.parametrize("labels", range(2, 40))
-def test_shares_of_labels_are_divisions(labels: int) -> None:
-    # CUDA multiplies by the inverse of a number, but divides by a tensor: so do it like this on both.
-    share = torch.arange(labels, dtype=torch.float64)
-    pairwise = comix.puzzlemix_energy(
-        torch.rand(1, 1, 2, 2), torch.rand(1, 2, 2), [0], 0.5, grid=1, n_labels=labels
-    ).pairwise
-    share = share / torch.full_like(share, labels - 1)
-    assert torch.equal((share[:, None] - share) ** 2, pairwise)
-
-
 @pytest.mark.parametrize("grid", [(3, 4), (5, 5), (7, 3)])
 def test_pooling_in_steps_agrees_with_one_pass(grid: tuple[int, int]) -> None:
     maps = torch.rand(4, 14, 13, dtype=torch.float64, generator=torch.Generator().manual_seed(4))

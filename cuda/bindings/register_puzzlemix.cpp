@@ -41,10 +41,11 @@ void pool_saliency(Address saliency, const std::string& dtype, std::int64_t batc
 
 // Sizes alone: what the scratch memory depends on.
 Terms sizes(std::int64_t batch, std::int64_t channels, std::int64_t height, std::int64_t width,
-            std::int64_t grid_height, std::int64_t grid_width, std::int64_t neigh_size,
-            double gamma) {
+            std::int64_t grid_height, std::int64_t grid_width, std::int64_t n_labels,
+            std::int64_t neigh_size, double gamma) {
     require_sizes(batch >= 1 && channels >= 1 && neigh_size >= 1, "at least one image and channel");
     check_grid(height, width, grid_height, grid_width);
+    require(n_labels >= 2, "n_labels: expected at least 2");
     Terms terms;
     terms.batch = batch;
     terms.channels = channels;
@@ -52,6 +53,7 @@ Terms sizes(std::int64_t batch, std::int64_t channels, std::int64_t height, std:
     terms.width = width;
     terms.grid_height = grid_height;
     terms.grid_width = grid_width;
+    terms.labels = n_labels;
     terms.neighbour_size = neigh_size;
     terms.gamma = gamma;
     return terms;
@@ -60,29 +62,36 @@ Terms sizes(std::int64_t batch, std::int64_t channels, std::int64_t height, std:
 std::int64_t puzzlemix_energy_scratch(std::int64_t batch, std::int64_t channels,
                                       std::int64_t height, std::int64_t width,
                                       std::int64_t grid_height, std::int64_t grid_width,
-                                      std::int64_t neigh_size, double gamma) {
-    return puzzlemix::energy_scratch_bytes(
-        sizes(batch, channels, height, width, grid_height, grid_width, neigh_size, gamma));
+                                      std::int64_t n_labels, std::int64_t neigh_size,
+                                      double gamma) {
+    return puzzlemix::energy_scratch_bytes(sizes(batch, channels, height, width, grid_height,
+                                                 grid_width, n_labels, neigh_size, gamma));
 }
 
 void puzzlemix_energy(Address images, const std::string& dtype, bool channels_last,
                       std::int64_t batch, std::int64_t channels, std::int64_t height,
                       std::int64_t width, std::int64_t grid_height, std::int64_t grid_width,
-                      std::int64_t n_labels, Address saliency, Address index, Address lam,
-                      double uniform_lam, Address deviation,
+                      std::int64_t n_labels, Address saliency, const std::string& saliency_dtype,
+                      Address index, Address lam, double uniform_lam, Address deviation,
                       const std::vector<double>& uniform_deviation, double beta, double gamma,
                       double eta, double slack, std::int64_t neigh_size, Address scratch,
-                      Address unary, Address weight_v, Address weight_h, int device,
-                      Address stream) {
-    Terms terms = sizes(batch, channels, height, width, grid_height, grid_width, neigh_size, gamma);
-    require(n_labels >= 2, "n_labels: expected at least 2");
+                      Address unary, Address pairwise, Address weight_v, Address weight_h,
+                      Address shown, int device, Address stream) {
+    Terms terms =
+        sizes(batch, channels, height, width, grid_height, grid_width, n_labels, neigh_size, gamma);
     const std::int64_t blocks = grid_height * grid_width;
     terms.image = channels * height * width;
     terms.channel = channels_last ? 1 : height * width;
     terms.pixel = channels_last ? channels : 1;
     terms.row = width * terms.pixel;
-    terms.labels = n_labels;
-    terms.saliency = device_memory<const double>(saliency, batch * blocks, "saliency");
+    const Dtype precision = type_of(saliency_dtype).dtype;
+    require(precision == Dtype::float32 || precision == Dtype::float64,
+            "saliency_dtype: expected 'float32' or 'float64', got '" + saliency_dtype + "'");
+    if (precision == Dtype::float64) {
+        terms.saliency = device_memory<const double>(saliency, batch * blocks, "saliency");
+    } else {
+        terms.single_saliency = device_memory<const float>(saliency, batch * blocks, "saliency");
+    }
     terms.index = device_memory<const std::int64_t>(index, batch, "index");
     terms.lam = device_memory<const double>(lam, 0, "lam");
     terms.uniform_lam = uniform_lam;
@@ -100,14 +109,14 @@ void puzzlemix_energy(Address images, const std::string& dtype, bool channels_la
     const Type type = type_of(dtype);
     const void* from = device_memory(images, batch * terms.image, type.bytes, "images");
     void* memory = device_memory(scratch, batch, 8, "scratch");
-    auto* costs = device_memory<double>(unary, batch * blocks * n_labels, "unary");
-    auto* vertical =
-        device_memory<double>(weight_v, batch * (grid_height - 1) * grid_width, "weight_v");
-    auto* horizontal =
-        device_memory<double>(weight_h, batch * grid_height * (grid_width - 1), "weight_h");
+    const puzzlemix::Result result{
+        device_memory<double>(unary, batch * blocks * n_labels, "unary"),
+        device_memory<double>(pairwise, n_labels * n_labels, "pairwise"),
+        device_memory<double>(weight_v, batch * (grid_height - 1) * grid_width, "weight_v"),
+        device_memory<double>(weight_h, batch * grid_height * (grid_width - 1), "weight_h"),
+        device_memory<float>(shown, n_labels, "shown")};
     const py::gil_scoped_release release;
-    puzzlemix::energy(stream_of(device, stream), terms, type.dtype, from, memory, costs, vertical,
-                      horizontal);
+    puzzlemix::energy(stream_of(device, stream), terms, type.dtype, from, memory, result);
 }
 
 }  // namespace
@@ -122,13 +131,13 @@ void register_puzzlemix(py::module_& module) {
     module.def("puzzlemix_energy", &puzzlemix_energy, py::kw_only(), arg("images"), arg("dtype"),
                arg("channels_last"), arg("batch"), arg("channels"), arg("height"), arg("width"),
                arg("grid_height"), arg("grid_width"), arg("n_labels"), arg("saliency"),
-               arg("index"), arg("lam"), arg("uniform_lam"), arg("deviation"),
-               arg("uniform_deviation"), arg("beta"), arg("gamma"), arg("eta"), arg("slack"),
-               arg("neigh_size"), arg("scratch"), arg("unary"), arg("weight_v"), arg("weight_h"),
-               arg("device"), arg("stream"));
+               arg("saliency_dtype"), arg("index"), arg("lam"), arg("uniform_lam"),
+               arg("deviation"), arg("uniform_deviation"), arg("beta"), arg("gamma"), arg("eta"),
+               arg("slack"), arg("neigh_size"), arg("scratch"), arg("unary"), arg("pairwise"),
+               arg("weight_v"), arg("weight_h"), arg("shown"), arg("device"), arg("stream"));
     module.def("puzzlemix_energy_scratch", &puzzlemix_energy_scratch, py::kw_only(), arg("batch"),
                arg("channels"), arg("height"), arg("width"), arg("grid_height"), arg("grid_width"),
-               arg("neigh_size"), arg("gamma"));
+               arg("n_labels"), arg("neigh_size"), arg("gamma"));
 }
 
 }  // namespace comix::cuda::bindings

@@ -1,5 +1,6 @@
-// Saliency per block, each image scaled to a sum of 1, in three steps: sums down the pixel columns
-// of every row of blocks, means of the blocks, and the scale.
+// Saliency per block, each image scaled to a sum of 1: sums down the pixel columns of every row of
+// blocks, means of the blocks, and the scale. Sums are independent items; for small maps the team
+// of an image does all of it.
 //
 // Means do not depend on the team; the sum of all blocks does, in its last digits. Maps of float
 // types cannot overflow a double. Maps of doubles are scaled by a power of two first.
@@ -7,6 +8,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 
 #include "base/blocks.hpp"
 #include "cuda/base/collectives.hpp"
@@ -38,18 +40,23 @@ struct Pool {
     static std::int64_t bytes(std::int64_t b, std::int64_t w, std::int64_t gh, std::int64_t gw) {
         return 8 * b * (gh * w + gh * gw + 1);
     }
-    std::int64_t column_items() const { return batch * grid_height * width; }
+    std::int64_t column_items() const { return batch * columns_per_image(); }
+    COMIX_HD std::int64_t columns_per_image() const { return std::int64_t{grid_height} * width; }
+    COMIX_HD std::int64_t pixels() const { return std::int64_t{height} * width; }
     COMIX_HD int blocks() const { return grid_height * grid_width; }
 };
 
+// Of one team, whichever of the steps it does.
 inline SharedBytes pool_shared(int threads) {
-    return SharedBytes().add<double>(static_cast<std::size_t>(threads));
+    return SharedBytes().add<double>(2 * static_cast<std::size_t>(threads));
 }
 
-// The power of two that brings the largest magnitude of map [pixels] to about 1.
+// The power of two that brings the largest magnitude of the map of image b to about 1.
 template <class Team>
-COMIX_HD void find_scale(Team& team, const double* map, std::int64_t pixels, double* scale) {
+COMIX_HD void find_scale(Team& team, const Pool& pool, const double* saliency, std::int64_t b) {
     auto* partial = team.template shared<double>(static_cast<std::size_t>(team.size()));
+    const std::int64_t pixels = pool.pixels();
+    const double* map = saliency + b * pixels;
     const double peak = reduce_max(team, partial, [&](int thread) {
         double most = 0;
         for (std::int64_t p = thread; p < pixels; p += team.size()) {
@@ -63,7 +70,7 @@ COMIX_HD void find_scale(Team& team, const double* map, std::int64_t pixels, dou
         int exponent = 0;
         if (peak > 0 && peak <= 1.7976931348623157e308) std::frexp(peak, &exponent);
         // 2^-exponent itself must be finite: the very smallest maps come close to 1, not quite.
-        *scale = std::ldexp(1.0, exponent < -1000 ? 1000 : -exponent);
+        pool.scale[b] = std::ldexp(1.0, exponent < -1000 ? 1000 : -exponent);
     });
 }
 
@@ -83,12 +90,12 @@ COMIX_HD void sum_column(const Pool& pool, const T* saliency, std::int64_t item)
     pool.columns[item] = sum;
 }
 
-// The rest, for image b: pooled [gh, gw].
+// The rest, for image b, once its columns are summed: pooled [gh, gw].
 template <class Out, class Team>
 COMIX_HD void normalise(Team& team, const Pool& pool, std::int64_t b, Out* pooled) {
     auto* partial = team.template shared<double>(static_cast<std::size_t>(team.size()));
     const int blocks = pool.blocks();
-    const double* columns = pool.columns + b * pool.grid_height * pool.width;
+    const double* columns = pool.columns + b * pool.columns_per_image();
     double* means = pool.means + b * blocks;
     team.phase([&](int thread) {
         for (int p = thread; p < blocks; p += team.size()) {
@@ -113,6 +120,19 @@ COMIX_HD void normalise(Team& team, const Pool& pool, std::int64_t b, Out* poole
         for (int p = thread; p < blocks; p += team.size())
             pooled[p] = static_cast<Out>(usable ? means[p] / total : 1.0 / blocks);
     });
+}
+
+// All of it for image b: pooled [gh, gw].
+template <class T, class Out, class Team>
+COMIX_HD void pool_image(Team& team, const Pool& pool, const T* saliency, std::int64_t b,
+                         Out* pooled) {
+    if constexpr (std::is_same_v<T, double>) find_scale(team, pool, saliency, b);
+    const std::int64_t columns = pool.columns_per_image();
+    team.phase([&](int thread) {
+        for (std::int64_t k = thread; k < columns; k += team.size())
+            sum_column(pool, saliency, b * columns + k);
+    });
+    normalise(team, pool, b, pooled);
 }
 
 }  // namespace comix::cuda::puzzlemix

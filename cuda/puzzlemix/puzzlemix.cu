@@ -10,6 +10,8 @@ namespace comix::cuda::puzzlemix {
 namespace {
 
 constexpr int kThreads = 128;
+// Pixels of a map that a team adds up by itself; more are shared out among all teams.
+constexpr std::int64_t kSmallMap = 32 * kThreads;
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
@@ -21,9 +23,8 @@ __global__ void __launch_bounds__(kThreads)
 __global__ void __launch_bounds__(kThreads)
     scale_kernel(const Pool pool, const double* saliency, std::size_t bytes) {
     using Team = BlockTeam<kThreads>;
-    const std::int64_t pixels = std::int64_t{pool.height} * pool.width;
     for_each_problem<Team>(pool.batch, bytes, [&](Team& team, std::int64_t b) {
-        find_scale(team, saliency + b * pixels, pixels, pool.scale + b);
+        find_scale(team, pool, saliency, b);
     });
 }
 
@@ -36,10 +37,23 @@ __global__ void __launch_bounds__(kThreads)
     });
 }
 
+// All steps in one, for small maps: a team has few pixels to add up.
+template <class T, class Out>
+__global__ void __launch_bounds__(kThreads)
+    small_pool_kernel(const Pool pool, const T* saliency, Out* pooled, std::size_t bytes) {
+    using Team = BlockTeam<kThreads>;
+    for_each_problem<Team>(pool.batch, bytes, [&](Team& team, std::int64_t b) {
+        pool_image(team, pool, saliency, b, pooled + b * pool.blocks());
+    });
+}
+
 template <class T, class Out>
 void pool_typed(const Stream& stream, const Pool& pool, const void* saliency, void* pooled) {
     const auto* maps = static_cast<const T*>(saliency);
     const std::size_t bytes = team_bytes(pool_shared(kThreads));
+    if (pool.pixels() <= kSmallMap)
+        return launch(stream, "pool_saliency", small_pool_kernel<T, Out>, blocks_for(pool.batch, 1),
+                      kThreads, bytes, pool, maps, static_cast<Out*>(pooled), bytes);
     if constexpr (std::is_same_v<T, double>)
         launch(stream, "pool_saliency (scale)", scale_kernel, blocks_for(pool.batch, 1), kThreads,
                bytes, pool, maps, bytes);
@@ -57,14 +71,12 @@ __global__ void __launch_bounds__(kThreads)
         measure_cell(energy, images, item);
 }
 
-__global__ void __launch_bounds__(kThreads) edge_kernel(const Energy energy, std::int64_t items) {
-    for (std::int64_t item = first_item(); item < items; item += item_step())
-        weigh_edge(energy, item);
-}
+using EnergyTeam = BlockTeam<256>;
 
-__global__ void __launch_bounds__(kThreads) unary_kernel(const Energy energy, std::int64_t items) {
-    for (std::int64_t item = first_item(); item < items; item += item_step())
-        add_unary(energy, item);
+__global__ void __launch_bounds__(EnergyTeam::size()) energy_kernel(const Energy energy) {
+    for_each_problem<EnergyTeam>(energy.terms.batch, 0, [&](EnergyTeam& team, std::int64_t b) {
+        write_energy(team, energy, b);
+    });
 }
 
 template <class T>
@@ -101,8 +113,8 @@ std::int64_t pool_scratch_bytes(std::int64_t batch, std::int64_t width, std::int
 }
 
 void energy(const Stream& stream, const Terms& terms, Dtype dtype, const void* images,
-            void* scratch, double* unary, double* weight_v, double* weight_h) {
-    const Energy energy(terms, scratch, unary, weight_v, weight_h);
+            void* scratch, const Result& result) {
+    const Energy energy(terms, scratch, result);
     switch (dtype) {
         case Dtype::float32:
             measure<float>(stream, energy, images);
@@ -120,14 +132,12 @@ void energy(const Stream& stream, const Terms& terms, Dtype dtype, const void* i
             measure<std::uint8_t>(stream, energy, images);
             break;
     }
-    launch(stream, "puzzlemix_energy (edges)", edge_kernel,
-           blocks_for(energy.edge_items(), kThreads), kThreads, 0, energy, energy.edge_items());
-    launch(stream, "puzzlemix_energy", unary_kernel, blocks_for(energy.block_items(), kThreads),
-           kThreads, 0, energy, energy.block_items());
+    launch(stream, "puzzlemix_energy", energy_kernel, blocks_for(terms.batch, 1),
+           EnergyTeam::size(), 0, energy);
 }
 
 std::int64_t energy_scratch_bytes(const Terms& terms) {
-    return Energy(terms, nullptr, nullptr, nullptr, nullptr).scratch_bytes();
+    return Energy(terms, nullptr, Result()).scratch_bytes();
 }
 
 }  // namespace comix::cuda::puzzlemix

@@ -25,11 +25,12 @@ struct Terms {
     std::int64_t batch = 0, channels = 0, height = 0, width = 0;  // images
     std::int64_t image = 0, channel = 0, row = 0, pixel = 0;      // their strides in elements
     std::int64_t grid_height = 0, grid_width = 0, labels = 0;
-    const double* saliency = nullptr;     // [B, gh, gw], each map sums to 1
-    const std::int64_t* index = nullptr;  // [B] partner of each sample, clamped to 0..B-1
-    const double* lam = nullptr;          // [B] expected share of the own image, or nullptr:
-    double uniform_lam = 0;               // of all
-    const double* deviation = nullptr;    // [C], or nullptr: the numbers
+    const double* saliency = nullptr;        // [B, gh, gw], each map sums to 1; or nullptr:
+    const float* single_saliency = nullptr;  // the same in single precision
+    const std::int64_t* index = nullptr;     // [B] partner of each sample, clamped to 0..B-1
+    const double* lam = nullptr;             // [B] expected share of the own image, or nullptr:
+    double uniform_lam = 0;                  // of all
+    const double* deviation = nullptr;       // [C], or nullptr: the numbers
     double inline_deviation[kInlineChannels] = {};  // in host memory, of at most this many channels
     double beta = 0, gamma = 0;                     // beta already divided for the grid
     double eta = 0;                                 // already divided by the number of blocks
@@ -37,10 +38,18 @@ struct Terms {
     std::int64_t neighbour_size = 4;
 };
 
-// unary [B, gh, gw, L], weight_v [B, gh-1, gw], weight_h [B, gh, gw-1]. uint8 images count as 0..1.
-// scratch: energy_scratch_bytes(terms) bytes.
+// The energies of all pairs, and what is the same for all.
+struct Result {
+    double* unary = nullptr;     // [B, gh, gw, L]
+    double* pairwise = nullptr;  // [L, L]
+    double* weight_v = nullptr;  // [B, gh-1, gw]
+    double* weight_h = nullptr;  // [B, gh, gw-1]
+    float* shown = nullptr;      // [L] the weight of the own image under each label
+};
+
+// uint8 images count as 0..1. scratch: energy_scratch_bytes(terms) bytes.
 void energy(const Stream& stream, const Terms& terms, Dtype dtype, const void* images,
-            void* scratch, double* unary, double* weight_v, double* weight_h);
+            void* scratch, const Result& result);
 std::int64_t energy_scratch_bytes(const Terms& terms);
 
 }  // namespace comix::cuda::puzzlemix

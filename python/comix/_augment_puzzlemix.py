@@ -202,8 +202,8 @@ class PuzzleMix(Mixer):
 
     def _plan_in_steps(self, given: Arguments, finer: tuple[int, int]) -> MixPlan:
         # "auto" is exact here, except for gamma > 1 on wide grids, where exact might have to refuse.
-        mask, (_, blocks, index) = mask_and_terms(given, "auto")
-        blocks = native.tensor(blocks)
+        mask, terms = mask_and_terms(given, "auto")
+        blocks, index = native.tensor(terms.blocks), terms.partner
         if not self.transport:
             return MixPlan.from_mask(mask, index)
         if finer != (1, 1):

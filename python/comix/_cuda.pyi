@@ -71,6 +71,7 @@ def puzzlemix_energy(
     grid_width: int,
     n_labels: int,
     saliency: int,
+    saliency_dtype: str,
     index: int,
     lam: int,
     uniform_lam: float,
@@ -83,8 +84,10 @@ def puzzlemix_energy(
     neigh_size: int,
     scratch: int,
     unary: int,
+    pairwise: int,
     weight_v: int,
     weight_h: int,
+    shown: int,
     device: int,
     stream: int,
 ) -> None: ...
@@ -96,6 +99,7 @@ def puzzlemix_energy_scratch(
     width: int,
     grid_height: int,
     grid_width: int,
+    n_labels: int,
     neigh_size: int,
     gamma: float,
 ) -> int: ...

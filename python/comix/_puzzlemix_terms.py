@@ -47,9 +47,10 @@ class EnergyTerms(NamedTuple):
 
 
 class PuzzleTerms(NamedTuple):
-    """An energy and two of its checked ingredients; all but the partners are arrays on the CPU."""
+    """An energy, what its labels mean and two of its checked ingredients: arrays on the CPU, but partners."""
 
     energy: EnergyTerms
+    shown: Any  # float32 [L] weight of the own image under each label
     blocks: Any  # [B, gh, gw] block saliency, each map sums to 1
     partner: torch.Tensor  # int64 [B], where the images are
 
@@ -217,14 +218,14 @@ def puzzle_terms(given: Arguments) -> PuzzleTerms:
     grid = given.settings.grid
     if given.images.device.type != "cpu":
         blocks = pool_saliency(given.saliency, grid)
-        return PuzzleTerms(_energy_on_cuda(given, blocks), blocks, given.partner)
+        return PuzzleTerms(*_energy_on_cuda(given, blocks), blocks, given.partner)
     means = pool_array(given.saliency, *grid)
     if means is None:
         means = native.array(pool_saliency(given.saliency, grid))
-    return PuzzleTerms(_energy_on_cpu(given, means), means, given.partner)
+    return PuzzleTerms(*_energy_on_cpu(given, means), means, given.partner)
 
 
-def _energy_on_cpu(given: Arguments, blocks: _Array) -> EnergyTerms:
+def _energy_on_cpu(given: Arguments, blocks: _Array) -> tuple[EnergyTerms, _Array]:
     """The energy as arrays: NumPy makes small ones in a fraction of the time that torch takes."""
     settings = given.settings
     batch, (gh, gw), n_labels = len(given.images), settings.grid, settings.n_labels
@@ -248,10 +249,11 @@ def _energy_on_cpu(given: Arguments, blocks: _Array) -> EnergyTerms:
     if not finite:
         checks.check_finite(given.images, "images")
     share = np.arange(n_labels) / (n_labels - 1)
-    return EnergyTerms(unary, (share[:, None] - share) ** 2, weight_v, weight_h)
+    energy = EnergyTerms(unary, (share[:, None] - share) ** 2, weight_v, weight_h)
+    return energy, (1 - share).astype(np.float32)
 
 
-def _energy_on_cuda(given: Arguments, blocks: torch.Tensor) -> EnergyTerms:
+def _energy_on_cuda(given: Arguments, blocks: torch.Tensor) -> tuple[EnergyTerms, torch.Tensor]:
     images, lam, settings = given.images, given.lam, given.settings
     checks.check_finite(images, "images")  # of itself only inside debug()
     shares: torch.Tensor | float
@@ -259,9 +261,9 @@ def _energy_on_cuda(given: Arguments, blocks: torch.Tensor) -> EnergyTerms:
         shares = float(lam)
     else:
         shares = lam.expand(images.shape[0]) if lam.device.type != "cpu" else native.send(lam, images.device)
-    unary, weight_v, weight_h = on_cuda.puzzlemix_energy(
+    *energy, shown = on_cuda.puzzlemix_energy(
         images,
-        blocks.to(torch.float64),
+        blocks,
         given.partner,
         shares,
         given.deviation,
@@ -272,7 +274,4 @@ def _energy_on_cuda(given: Arguments, blocks: torch.Tensor) -> EnergyTerms:
         slack=settings.rounding,
         neigh_size=settings.neigh_size,
     )
-    share = torch.arange(settings.n_labels, dtype=torch.float64, device=images.device)
-    # A division by a number would be a multiplication by its inverse, and round otherwise than on the CPU.
-    share = share / torch.full_like(share, settings.n_labels - 1)
-    return EnergyTerms(unary, (share[:, None] - share) ** 2, weight_v, weight_h)
+    return EnergyTerms(*energy), shown

@@ -19,8 +19,16 @@ import torch
 
 from comix import _checks as checks
 from comix import _native as native
+from comix._on_cuda import gridcut as on_cuda
 from comix._pooling import readable_maps
-from comix._puzzlemix_terms import Arguments, GridEnergy, PuzzleTerms, checked_arguments, puzzle_terms
+from comix._puzzlemix_terms import (
+    Arguments,
+    EnergyTerms,
+    GridEnergy,
+    PuzzleTerms,
+    checked_arguments,
+    puzzle_terms,
+)
 from comix.gridcut import METHODS, grid_cut
 
 __all__ = ["GridEnergy", "puzzlemix_energy", "puzzlemix_mask"]
@@ -197,6 +205,13 @@ def mask_and_terms(given: Arguments, method: str) -> tuple[torch.Tensor, PuzzleT
     The CPU comes here for the error alone: what its one call declines is wrong.
     """
     terms = puzzle_terms(given)
-    labels = native.tensor(grid_cut(*terms.energy, method=method).labels)
-    last = terms.energy.pairwise.shape[0] - 1
-    return (1 - labels / torch.full_like(labels, last, dtype=torch.float64)).to(torch.float32), terms
+    return native.tensor(terms.shown)[_labels(terms.energy, method)], terms
+
+
+def _labels(energy: EnergyTerms, method: str) -> torch.Tensor:
+    """What :func:`comix.grid_cut` finds, without its energy: on CUDA that would be a launch of its own."""
+    if not isinstance(energy.unary, torch.Tensor):
+        return native.tensor(grid_cut(*energy, method=method).labels)
+    for name, costs in energy._asdict().items():
+        checks.check_finite(costs, name)  # of itself only inside debug()
+    return on_cuda.cut(*energy, method, None, 0)[0]

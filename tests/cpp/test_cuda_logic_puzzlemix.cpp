@@ -82,27 +82,39 @@ struct Case {
 };
 
 struct Costs {
-    std::vector<double> unary, weight_v, weight_h;
+    std::vector<double> unary, pairwise, weight_v, weight_h;
+    std::vector<float> shown;
 
     explicit Costs(const kernels::Terms& t)
         : unary(at(t.batch * t.grid_height * t.grid_width * t.labels), 1e300),
+          pairwise(at(t.labels * t.labels), 1e300),
           weight_v(at(t.batch * (t.grid_height - 1) * t.grid_width), 1e300),
-          weight_h(at(t.batch * t.grid_height * (t.grid_width - 1)), 1e300) {}
+          weight_h(at(t.batch * t.grid_height * (t.grid_width - 1)), 1e300),
+          shown(at(t.labels), 1e30F) {}
+    kernels::Result result() {
+        return {unary.data(), pairwise.data(), weight_v.data(), weight_h.data(), shown.data()};
+    }
+    bool operator==(const Costs& other) const {
+        return unary == other.unary && pairwise == other.pairwise && weight_v == other.weight_v &&
+               weight_h == other.weight_h && shown == other.shown;
+    }
 };
 
+// The cells with one team, the energies with teams of `size` threads.
 template <class T>
-Costs run(std::mt19937& random, const kernels::Terms& terms, const std::vector<T>& images) {
+Costs run(std::mt19937& random, const kernels::Terms& terms, const std::vector<T>& images,
+          int size = 0) {
     Costs costs(terms);
-    const auto bytes = kernels::Energy(terms, nullptr, nullptr, nullptr, nullptr).scratch_bytes();
+    const auto bytes = kernels::Energy(terms, nullptr, {}).scratch_bytes();
     std::vector<double> scratch(at(bytes / 8), 1e300);
-    const kernels::Energy energy(terms, scratch.data(), costs.unary.data(), costs.weight_v.data(),
-                                 costs.weight_h.data());
+    const kernels::Energy energy(terms, scratch.data(), costs.result());
     for_each_item(any_team(random), energy.cell_items(),
                   [&](std::int64_t item) { kernels::measure_cell(energy, images.data(), item); });
-    for_each_item(any_team(random), energy.edge_items(),
-                  [&](std::int64_t item) { kernels::weigh_edge(energy, item); });
-    for_each_item(any_team(random), energy.block_items(),
-                  [&](std::int64_t item) { kernels::add_unary(energy, item); });
+    for (std::int64_t b = 0; b < terms.batch; ++b) {
+        HostTeam team = size > 0 ? HostTeam(size) : any_team(random);
+        kernels::write_energy(team, energy, b);
+        CHECK(team.shared_bytes() == 0);
+    }
     return costs;
 }
 
@@ -151,6 +163,15 @@ void check_energy(unsigned seed) {
             const auto check = [&](const Costs& costs) {
                 CHECK(costs.weight_v == expected.weight_v);
                 CHECK(costs.weight_h == expected.weight_h);
+                const auto last = static_cast<double>(terms.labels - 1);
+                for (std::int64_t k = 0; k < terms.labels; ++k) {
+                    const double share = static_cast<double>(k) / last;
+                    CHECK(costs.shown[at(k)] == static_cast<float>(1 - share));
+                    for (std::int64_t l = 0; l < terms.labels; ++l) {
+                        const double step = share - static_cast<double>(l) / last;
+                        CHECK(costs.pairwise[at(k * terms.labels + l)] == step * step);
+                    }
+                }
                 double worst = 0;
                 for (std::size_t k = 0; k < costs.unary.size(); ++k)
                     worst = std::max(worst, std::abs(costs.unary[k] - expected.unary[k]));
@@ -186,6 +207,64 @@ TEST_CASE("energy: edge weights are the CPU's, unary costs up to the prior's las
     }
 }
 
+TEST_CASE("energy: the same bits from teams of any size, threads that race not") {
+    std::mt19937 random(127);
+    for (const auto& shape : kShapes) {
+        const Case<float> given(random, shape);
+        const kernels::Terms terms = given.terms(false);
+        const Costs expected = run(random, terms, given.images, 1);
+        for (const int size : {2, 3, 31, 128, 256})
+            CHECK(run(random, terms, given.images, size) == expected);
+
+        Costs costs(terms);
+        std::vector<double> scratch(at(kernels::Energy(terms, nullptr, {}).scratch_bytes() / 8),
+                                    1e300);
+        const kernels::Energy energy(terms, scratch.data(), costs.result());
+        for_each_item(HostTeam(1), energy.cell_items(), [&](std::int64_t item) {
+            kernels::measure_cell(energy, given.images.data(), item);
+        });
+        for (std::int64_t b = 0; b < terms.batch; ++b)
+            SpmdTeam::run(4, 0, [&](SpmdTeam& team) { kernels::write_energy(team, energy, b); });
+        CHECK(costs == expected);
+    }
+}
+
+TEST_CASE("energy: saliency in single precision, cells that nobody compares are left alone") {
+    std::mt19937 random(128);
+    Case<float> given(random, {33, 31, 2, 2, 3, 3});
+    std::vector<float> single(given.saliency.begin(), given.saliency.end());
+    given.saliency.assign(single.begin(), single.end());
+    kernels::Terms terms = given.terms(false);
+    const Costs expected = run(random, terms, given.images);
+    terms.saliency = nullptr;
+    terms.single_saliency = single.data();
+    CHECK(run(random, terms, given.images) == expected);
+
+    // Blocks of 5 x 5 cells; nobody reads the 3 x 3 inside.
+    Costs costs(terms);
+    std::vector<double> scratch(at(kernels::Energy(terms, nullptr, {}).scratch_bytes() / 8), 1e300);
+    const kernels::Energy energy(terms, scratch.data(), costs.result());
+    CHECK(energy.cells_kept() == 3 * 2 * 4 * 25);
+    CHECK(energy.cell_items() == 3 * 2 * 4 * 16);
+    for (std::int64_t item = 0; item < energy.cell_items(); ++item)
+        kernels::measure_cell(energy, given.images.data(), item);
+    for (std::int64_t k = 0; k < energy.cells_kept(); ++k) {
+        const auto inside = [](std::int64_t place) { return place % 5 % 4 != 0; };
+        CHECK((scratch[at(k)] == 1e300) == (inside(k / 10 % 10) && inside(k % 10)));
+    }
+}
+
+TEST_CASE("energy: many blocks and labels in one pair") {
+    std::mt19937 random(129);
+    const Case<float> given(random, {40, 30, 20, 30, 1, 50});
+    const Costs costs = run(random, given.terms(false), given.images);
+    CHECK(costs == run(random, given.terms(false), given.images, 1));
+    CHECK(*std::max_element(costs.unary.begin(), costs.unary.end()) < 1e300);
+    CHECK(*std::max_element(costs.pairwise.begin(), costs.pairwise.end()) == 1);
+    CHECK(costs.shown.front() == 1);
+    CHECK(costs.shown.back() == 0);
+}
+
 TEST_CASE("energy: partners out of range stay in bounds, one lam for all, rounding forgiven") {
     std::mt19937 random(126);
     Case<float> given(random, kShapes[2]);
@@ -211,21 +290,27 @@ TEST_CASE("energy: partners out of range stay in bounds, one lam for all, roundi
 
 namespace {
 
+// In one pass, as small maps are pooled, and step by step: the same bits.
 template <class T, class Out>
 std::vector<Out> pool(HostTeam& team, const Shape& s, std::int64_t batch, const T* maps) {
     const auto bytes = kernels::Pool::bytes(batch, s.width, s.grid_height, s.grid_width);
     std::vector<double> scratch(at(bytes / 8), 1e300);
     const kernels::Pool pool(batch, s.height, s.width, s.grid_height, s.grid_width,
                              std::is_same_v<T, double>, scratch.data());
-    std::vector<Out> pooled(at(batch * pool.blocks()), Out{-1});
-    const std::int64_t pixels = s.height * s.width;
+    std::vector<Out> pooled(at(batch * pool.blocks()), Out{-1}), at_once = pooled;
+    for (std::int64_t b = 0; b < batch; ++b) {
+        HostTeam another = team.another();
+        kernels::pool_image(another, pool, maps, b, at_once.data() + b * pool.blocks());
+        CHECK(another.shared_bytes() <= kernels::pool_shared(team.size()).total());
+    }
+    std::fill(scratch.begin(), scratch.end(), 1e300);
     if constexpr (std::is_same_v<T, double>)
-        for (std::int64_t b = 0; b < batch; ++b)
-            kernels::find_scale(team, maps + b * pixels, pixels, pool.scale + b);
+        for (std::int64_t b = 0; b < batch; ++b) kernels::find_scale(team, pool, maps, b);
     for_each_item(HostTeam(team.size()), pool.column_items(),
                   [&](std::int64_t item) { kernels::sum_column(pool, maps, item); });
     for (std::int64_t b = 0; b < batch; ++b)
         kernels::normalise(team, pool, b, pooled.data() + b * pool.blocks());
+    CHECK(pooled == at_once);
     return pooled;
 }
 

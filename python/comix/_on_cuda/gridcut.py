@@ -19,7 +19,21 @@ def grid_cut(
     init: torch.Tensor | None,  # int64 [P, H, W]
     max_sweeps: int,  # 0: until no move helps
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Labels int64 ``[P, H, W]``, energy float64 ``[P]`` and optimal bool ``[P]``.
+    """Labels int64 ``[P, H, W]``, energy float64 ``[P]`` and optimal bool ``[P]``."""
+    labels, optimal = cut(unary, pairwise, weight_v, weight_h, method, init, max_sweeps)
+    return labels, grid_energy(labels, unary, pairwise, weight_v, weight_h), optimal
+
+
+def cut(
+    unary: torch.Tensor,
+    pairwise: torch.Tensor,
+    weight_v: Weight,
+    weight_h: Weight,
+    method: str,
+    init: torch.Tensor | None,
+    max_sweeps: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """:func:`grid_cut` without the energies: labels int64 ``[P, H, W]`` and optimal bool ``[P]``.
 
     A kernel cannot raise: where ``"exact"`` does not apply, the answer is expansion's and ``optimal`` False.
     """
@@ -54,7 +68,7 @@ def grid_cut(
         optimal=native.address(optimal),
         **native.place(unary),
     )
-    return labels, grid_energy(labels, unary, pairwise, weight_v, weight_h), optimal
+    return labels, optimal
 
 
 def grid_energy(

@@ -38,7 +38,7 @@ def pool_saliency(saliency: torch.Tensor, rows: int, columns: int) -> torch.Tens
 
 def puzzlemix_energy(
     images: torch.Tensor,  # [B, C, H, W] as they came; uint8 counts as 0..1
-    blocks: torch.Tensor,  # float64 [B, gh, gw], each map sums to 1
+    blocks: torch.Tensor,  # float32 or float64 [B, gh, gw], each map sums to 1
     index: torch.Tensor,  # int64 [B]
     lam: torch.Tensor | float,  # float64 [B] on the device, or of all
     deviation: torch.Tensor,  # float64 [C], on the device or on the CPU
@@ -49,8 +49,12 @@ def puzzlemix_energy(
     eta: float,  # per block, divided for the grid
     slack: float,
     neigh_size: int,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Float64 unary ``[B, gh, gw, L]``, weight_v ``[B, gh-1, gw]`` and weight_h ``[B, gh, gw-1]``."""
+) -> tuple[torch.Tensor, ...]:
+    """Five results, written in one go: launches for small ones would take longer than the work.
+
+    Float64 unary ``[B, gh, gw, L]``, pairwise ``[L, L]``, weight_v ``[B, gh-1, gw]`` and weight_h
+    ``[B, gh, gw-1]``; float32 ``[L]``, the weight of the own image under each label.
+    """
     batch, channels, height, width = images.shape
     _, gh, gw = blocks.shape
     images, channels_last = ready_images(images)
@@ -64,20 +68,23 @@ def puzzlemix_energy(
         "width": width,
         "grid_height": gh,
         "grid_width": gw,
+        "n_labels": n_labels,
         "neigh_size": neigh_size,
         "gamma": gamma,
     }
     kernels = native.cuda()
     scratch = native.scratch(kernels.puzzlemix_energy_scratch(**sizes), images)
     unary = new(images, (batch, gh, gw, n_labels), torch.float64)
+    pairwise = new(images, (n_labels, n_labels), torch.float64)
     weight_v = new(images, (batch, gh - 1, gw), torch.float64)
     weight_h = new(images, (batch, gh, gw - 1), torch.float64)
+    shown = new(images, (n_labels,), torch.float32)
     kernels.puzzlemix_energy(
         images=native.address(images),
         dtype=name_of(images.dtype),
         channels_last=channels_last,
-        n_labels=n_labels,
         saliency=native.address(blocks),
+        saliency_dtype=name_of(blocks.dtype),
         index=native.address(index),
         lam=native.address(shares),
         uniform_lam=uniform_lam,
@@ -88,12 +95,14 @@ def puzzlemix_energy(
         slack=slack,
         scratch=native.address(scratch),
         unary=native.address(unary),
+        pairwise=native.address(pairwise),
         weight_v=native.address(weight_v),
         weight_h=native.address(weight_h),
+        shown=native.address(shown),
         **sizes,
         **native.place(images),
     )
-    return unary, weight_v, weight_h
+    return unary, pairwise, weight_v, weight_h, shown
 
 
 def _deviations(deviation: torch.Tensor, device: torch.device) -> tuple[torch.Tensor | None, list[float]]:
