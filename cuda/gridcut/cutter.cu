@@ -27,27 +27,28 @@ struct CutBatch {
     std::int64_t space_bytes;  // of one problem
 };
 
-template <class Team>
+// kInShared: batch.scratch is nullptr, known to the compiler, whose accesses are quicker then.
+template <bool kInShared, class Team>
 __device__ void* memory_of(Team& team, const CutBatch& batch, std::int64_t problem) {
-    if (batch.scratch) return batch.scratch + problem * batch.space_bytes;
+    if (!kInShared) return batch.scratch + problem * batch.space_bytes;
     return team.template shared<double>(static_cast<std::size_t>(batch.space_bytes / 8));
 }
 
 // level_bytes: see grid_cut() of cutter.hpp.
-template <class Team, bool kNarrow, int kBlocks>
+template <class Team, bool kNarrow, int kBlocks, bool kInShared>
 __global__ void __launch_bounds__(Team::size(), kBlocks)
     cut_kernel(const CutBatch batch, std::size_t bytes, std::int64_t level_bytes) {
     const std::int64_t sites = batch.grids.sites();
     for_each_problem<Team>(batch.grids.problems, bytes, [&](Team& team, std::int64_t i) {
-        grid_cut<kNarrow>(team, batch.grids[i], batch.settings.method != Method::expansion,
-                          level_bytes, batch.settings.max_sweeps,
-                          batch.init ? batch.init + i * sites : nullptr, memory_of(team, batch, i),
-                          batch.labels + i * sites, batch.optimal + i);
+        grid_cut<kNarrow>(
+            team, batch.grids[i], batch.settings.method != Method::expansion, level_bytes,
+            batch.settings.max_sweeps, batch.init ? batch.init + i * sites : nullptr,
+            memory_of<kInShared>(team, batch, i), batch.labels + i * sites, batch.optimal + i);
     });
 }
 
 // A kernel of its own: it needs more registers than the others.
-template <class Team, bool kNarrow, int kBlocks>
+template <class Team, bool kNarrow, int kBlocks, bool kInShared>
 __global__ void __launch_bounds__(Team::size(), kBlocks)
     swap_kernel(const CutBatch batch, std::size_t bytes) {
     const std::int64_t sites = batch.grids.sites();
@@ -59,7 +60,7 @@ __global__ void __launch_bounds__(Team::size(), kBlocks)
                                          : batch.init ? batch.init + i * sites
                                                       : nullptr;
         grid_swap<kNarrow>(team, batch.grids[i], batch.settings.max_sweeps, init,
-                           memory_of(team, batch, i), labels, batch.optimal + i);
+                           memory_of<kInShared>(team, batch, i), labels, batch.optimal + i);
     });
 }
 
@@ -107,28 +108,34 @@ int counted_labels(Method method, int labels) {
 }
 
 // kBlocks: on a multiprocessor at once, at least; registers are shared out so.
-template <class Team, bool kNarrow, int kBlocks>
+template <class Team, bool kNarrow, int kBlocks, bool kInShared>
 void launch_cut(const Stream& stream, const CutBatch& batch, bool swap, std::int64_t level_bytes) {
-    const auto bytes = static_cast<std::size_t>(batch.scratch ? 0 : batch.space_bytes);
+    const auto bytes = static_cast<std::size_t>(kInShared ? batch.space_bytes : 0);
     const unsigned blocks = blocks_for(batch.grids.problems, 1);
     if (swap) {
-        launch(stream, "grid_cut", swap_kernel<Team, kNarrow, kBlocks>, blocks, Team::size(), bytes,
-               batch, bytes);
+        launch(stream, "grid_cut", swap_kernel<Team, kNarrow, kBlocks, kInShared>, blocks,
+               Team::size(), bytes, batch, bytes);
     } else {
-        launch(stream, "grid_cut", cut_kernel<Team, kNarrow, kBlocks>, blocks, Team::size(), bytes,
-               batch, bytes, level_bytes);
+        launch(stream, "grid_cut", cut_kernel<Team, kNarrow, kBlocks, kInShared>, blocks,
+               Team::size(), bytes, batch, bytes, level_bytes);
     }
 }
 
 void launch_cut(const Stream& stream, const CutBatch& batch, bool swap,
                 std::int64_t level_bytes = 0) {
+    const bool in_shared = batch.scratch == nullptr;
     switch (threads_for(batch.grids.height, batch.grids.width)) {
         case 32:
-            return launch_cut<WarpTeam, true, 8>(stream, batch, swap, level_bytes);
-        case 64:
-            return launch_cut<BlockTeam<64>, false, 8>(stream, batch, swap, level_bytes);
+            return in_shared
+                       ? launch_cut<WarpTeam, true, 8, true>(stream, batch, swap, level_bytes)
+                       : launch_cut<WarpTeam, true, 8, false>(stream, batch, swap, level_bytes);
+        case 64:  // such small grids always fit
+            return launch_cut<BlockTeam<64>, false, 8, true>(stream, batch, swap, level_bytes);
         default:
-            return launch_cut<BlockTeam<128>, false, 4>(stream, batch, swap, level_bytes);
+            return in_shared ? launch_cut<BlockTeam<128>, false, 4, true>(stream, batch, swap,
+                                                                          level_bytes)
+                             : launch_cut<BlockTeam<128>, false, 4, false>(stream, batch, swap,
+                                                                           level_bytes);
     }
 }
 
