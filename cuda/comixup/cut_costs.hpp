@@ -35,11 +35,11 @@ COMIX_HD int first_least(int count, const Value& value) {
 #pragma unroll
 #endif
         for (int k = 0; k < 4; ++k) {
-            if (i + k >= count) continue;
-            const auto here = value(i + k);
+            const int place = i + k < count ? i + k : count - 1;  // no branch, so that values load
+            const auto here = value(place);                       // at once
             const bool less = here < lowest[k];
             lowest[k] = less ? here : lowest[k];
-            at[k] = less ? i + k : at[k];
+            at[k] = less ? place : at[k];
         }
     }
     int first = at[0];

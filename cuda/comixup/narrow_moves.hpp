@@ -3,8 +3,8 @@
 // every move that gains: the answers differ, neither is the better one in the mean.)
 //
 //   narrow_moves  a thread per label (gridcut/strip_move.hpp)
-//   small_moves   grids of at most 4 x 4 blocks: sixteen threads per label
-// Both give the same labels. Source: as label_cut.hpp.
+//   small_moves   grids of at most 4 x 4 blocks: sixteen threads per label, several moves at once
+// Both end where no label's move gains. Source: as label_cut.hpp.
 #pragma once
 
 #include "cuda/comixup/cut_costs.hpp"
@@ -140,8 +140,14 @@ COMIX_HD inline Way better(Way without, Way with, std::int32_t joint) {
     return energy < without.energy ? Way{energy, with.taken} : without;
 }
 
-// The same on grids of at most 4 x 4 blocks, with the same answers, sixteen threads per label: one
-// for each choice of the last four blocks. A step decides two blocks of a row: four reads, three
+// Blocks of a grid of at most 4 x 4, a bit each, and those beside them.
+COMIX_HD inline std::uint32_t with_neighbours(std::uint32_t blocks) {
+    return blocks | blocks << 4 | blocks >> 4 | (blocks & 0x7777) << 1 | (blocks & 0xEEEE) >> 1;
+}
+
+// The same on grids of at most 4 x 4 blocks, sixteen threads per label: one for each choice of the
+// last four blocks; and the best of the other moves are made at once, as far as they do not touch
+// what has been moved, so that gains add. A step decides two blocks of a row: four reads, three
 // minima and a write, and the way taken travels with its cost, so nothing is walked back. Blocks
 // beyond the grid cost nothing, and are not taken, since ties go to the way without.
 template <class Team>
@@ -229,15 +235,25 @@ COMIX_HD void small_moves(Team& team, const CutProblem& problem, const CutSpace&
         });
         team.phase([&](int thread) {
             if (thread >= kSmallStates) return;
-            const int best = first_least(tried, [&](int t) { return space.energy[t]; });
-            const int label = space.tried[best];
-            const bool found = space.energy[best] < 0;
-            if (thread == 0) space.counts[kFound] = found;
-            for (int k = thread; k < kSmallStates; k += team.size()) {
-                if (!found || !(space.state[best] >> k & 1)) continue;
-                const int p = strip.site(k / kWidth, k % kWidth);
-                space.now[p] = space.label[label];
-                space.current[p] = space.unary[p * stride + label];
+            std::uint32_t closed = 0;  // to further moves
+            for (bool found = false;; found = true) {
+                const auto gain = [&](int t) {
+                    return static_cast<std::uint32_t>(space.state[t]) & closed ? 0
+                                                                               : space.energy[t];
+                };
+                const int best = first_least(tried, gain);
+                const bool gains = gain(best) < 0;
+                if (!found && thread == 0) space.counts[kFound] = gains;
+                if (!gains) return;
+                const auto taken = static_cast<std::uint32_t>(space.state[best]);
+                const int label = space.tried[best];
+                for (int k = thread; k < kSmallStates; k += team.size()) {
+                    if (!(taken >> k & 1)) continue;
+                    const int p = strip.site(k / kWidth, k % kWidth);
+                    space.now[p] = space.label[label];
+                    space.current[p] = space.unary[p * stride + label];
+                }
+                closed |= with_neighbours(taken);
             }
         });
         if (!team.uniform(space.counts[kFound])) return;
