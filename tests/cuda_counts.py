@@ -7,7 +7,8 @@ memory for the first time, accesses to shared and global memory, and pieces of c
 The two times are what these counts would take with the costs below, which are orders of magnitude for Ampere
 and Hopper devices, not read off a run of these kernels: the first if all that may overlap does, the second if
 nothing does. A launch counts nothing itself; one that has more to do than to wait for, what all its warps
-issue. What nvcc makes of the code is not in it: it joins and unrolls much that is counted as pieces here.
+issue. What nvcc makes of the code is not in it: it turns many of the branches between the pieces that are
+counted here into selections.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ CYCLES = {  # (what has to be waited for, what a thread waits for if nothing ove
     "barriers": (30, 40),
     "waits": (10, 20),
     "fetches": (500, 700),
-    "shared": (0, 30),
-    "global": (0, 40),
-    "code": (12, 30),
+    "shared": (5, 30),
+    "global": (8, 40),
+    "code": (4, 12),
 }
 
 Job = tuple[
