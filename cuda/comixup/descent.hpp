@@ -58,6 +58,7 @@ struct DescentSpace {
     double* reach;          // [m, n] A times the shares of the other outputs
     Shown* shown;           // [m, n] the inputs in output 0, ascending, then those in output 1, ...
     std::int32_t* present;  // [m, words of n] the inputs in each output, a bit each
+    std::int32_t* count;    // [m] how many those are
     std::int32_t* start;    // [m + 1] where the list of each output begins
     std::int32_t* overused;  // [n] some output pays for showing the input
     std::int32_t* relevant;  // [2, words of threads] blocks of the window, a bit each, and before
@@ -81,6 +82,7 @@ struct DescentSpace {
         space.part = pieces.take<double>(threads);
         space.offers = pieces.take<Offer>(crews * n);
         space.present = pieces.take<std::int32_t>(m * word_count(sizes.inputs));
+        space.count = pieces.take<std::int32_t>(m);
         space.start = pieces.take<std::int32_t>(m + 1);
         space.overused = pieces.take<std::int32_t>(n);
         space.relevant = pieces.take<std::int32_t>(2 * word_count(threads));
@@ -178,84 +180,120 @@ COMIX_HD inline void mark_relevant(const DescentSpace& space, std::int64_t cell,
         add_to_set(relevant, thread);
 }
 
-// Looks at `team.size()` blocks from `begin` on: fills space.looks and space.outcome. relevant:
-// the window's blocks that count; `spent` is cleared for the next window.
+// A window of blocks, a thread each, of which every crew looks at one.
+struct Window {
+    std::int64_t begin;      // in all blocks of all outputs
+    std::int32_t* relevant;  // its blocks that show an overused input
+    std::int32_t* spent;     // of the window before: cleared for the next one
+    Crews crews;
+};
+
+// body(crew, lane, look, change) for every thread whose crew has a block; a warp_phase.
+template <class Team, class Body>
+COMIX_HD void crew_phase(Team& team, const SolverProblem& problem, const DescentSpace& space,
+                         const Window& window, const Body& body) {
+    team.warp_phase([&](int thread) {
+        const int crew = thread / window.crews.lanes;
+        if (crew >= window.crews.count || space.looks[crew].cell < 0) return;
+        Look& look = space.looks[crew];
+        const auto output = static_cast<int>((window.begin + look.cell) / problem.sizes.blocks());
+        body(crew, thread % window.crews.lanes, look,
+             Change{output, first_of(look.label), second_of(look.label), -1});
+    });
+}
+
+// Gives the first relevant blocks of the window to the crews.
 template <class Team>
-COMIX_HD void look_at(Team& team, const SolverProblem& problem, const DescentSpace& space,
-                      std::int64_t begin, std::int32_t* relevant, std::int32_t* spent) {
-    const int n = problem.sizes.inputs, blocks = problem.sizes.blocks();
+COMIX_HD void choose_blocks(Team& team, const SolverProblem& problem, const DescentSpace& space,
+                            const Window& window) {
     const std::int64_t cells = problem.sizes.cells();
     const int words = word_count(team.size());
-    const Crews crews = Crews::of(team.size());
-    // body(crew, lane, look, change) for threads whose crew has a block.
-    const auto crew_phase = [&](const auto& body) {
-        team.warp_phase([&](int thread) {
-            const int crew = thread / crews.lanes;
-            if (crew >= crews.count || space.looks[crew].cell < 0) return;
-            Look& look = space.looks[crew];
-            const Change change{static_cast<int>((begin + look.cell) / blocks),
-                                first_of(look.label), second_of(look.label), -1};
-            body(crew, thread % crews.lanes, look, change);
-        });
-    };
+    const Crews crews = window.crews;
     team.phase([&](int thread) {
-        mark_relevant(space, begin + thread, cells, thread, relevant);
-        if (thread < words) spent[thread] = 0;
+        mark_relevant(space, window.begin + thread, cells, thread, window.relevant);
+        if (thread < words) window.spent[thread] = 0;
         if (thread == 0) space.outcome->crew = INT32_MAX;
     });
     team.warp_phase([&](int thread) {
         const int crew = thread / crews.lanes, lane = thread % crews.lanes;
         if (crew >= crews.count || lane > 0) return;
-        const int cell = member(relevant, words, crew);
-        space.looks[crew] = {cell, cell < 0 ? 0 : space.state.labels[begin + cell], 0, -1};
+        const int cell = member(window.relevant, words, crew);
+        const Pair label = cell < 0 ? 0 : space.state.labels[window.begin + cell];
+        space.looks[crew] = {cell, label, 0, -1};
         if (crew + 1 == crews.count) space.outcome->next = cell < 0 ? team.size() : cell + 1;
     });
-    crew_phase([&](int crew, int lane, Look&, const Change& change) {
-        space.part[crew * crews.lanes + lane] =
-            others_change(problem, space, change, lane, crews.lanes);
-    });
-    crew_phase([&](int crew, int lane, Look& look, Change change) {
+}
+
+// Lists the inputs that may be better in each crew's block, with what they cost inside the output.
+template <class Team>
+COMIX_HD void list_offers(Team& team, const SolverProblem& problem, const DescentSpace& space,
+                          const Window& window) {
+    const int n = problem.sizes.inputs, lanes = window.crews.lanes;
+    crew_phase(
+        team, problem, space, window, [&](int crew, int lane, const Look&, const Change& change) {
+            space.part[crew * lanes + lane] = others_change(problem, space, change, lane, lanes);
+        });
+    crew_phase(team, problem, space, window, [&](int crew, int lane, Look& look, Change change) {
         // Showing another input relieves the others by no more than showing nothing.
-        const double relief = sum_of(space.part + crew * crews.lanes, crews.lanes);
-        for (int j = lane; j < n; j += crews.lanes) {
+        const double relief = sum_of(space.part + crew * lanes, lanes);
+        const auto block = static_cast<int>((window.begin + look.cell) % problem.sizes.blocks());
+        for (int j = lane; j < n; j += lanes) {
             if (j == change.a && j == change.b) continue;
             change.to = j;
-            const auto block = static_cast<int>((begin + look.cell) % blocks);
             const double local = local_change(problem, space, block, change);
             if (!(local + relief < -kGain)) continue;
             space.offers[std::int64_t{crew} * n + atomic_add(&look.offers, 1)] = {0, local, j};
         }
     });
-    // 32 / C threads per offer; as many offers as threads and more: one after the other.
-    crew_phase([&](int crew, int lane, Look& look, Change change) {
-        Offer* const offers = space.offers + std::int64_t{crew} * n;
-        const int count = look.offers,
-                  sharers = count < crews.lanes ? crews.lanes / (count + !count) : 1;
-        for (int k = lane / sharers; k < count; k += crews.lanes) {
-            change.to = offers[k].input;
-            const double sum = others_change(problem, space, change, lane % sharers, sharers);
-            if (sharers > 1) {
-                space.part[crew * crews.lanes + lane] = sum;
-            } else {
-                offers[k].sum = offers[k].local + sum;
+}
+
+// Adds up the whole change of every offer: 32 / C threads for each of C, or as many offers as
+// threads and more one after the other. Then each thread's best offer is in its place.
+template <class Team>
+COMIX_HD void add_up_offers(Team& team, const SolverProblem& problem, const DescentSpace& space,
+                            const Window& window) {
+    const int n = problem.sizes.inputs, lanes = window.crews.lanes;
+    const auto sharers_of = [=](int count) {
+        return 0 < count && count < lanes ? lanes / count : 1;
+    };
+    crew_phase(
+        team, problem, space, window, [&](int crew, int lane, const Look& look, Change change) {
+            Offer* const offers = space.offers + std::int64_t{crew} * n;
+            const int sharers = sharers_of(look.offers);
+            for (int k = lane / sharers; k < look.offers; k += lanes) {
+                change.to = offers[k].input;
+                const double sum = others_change(problem, space, change, lane % sharers, sharers);
+                if (sharers > 1) {
+                    space.part[crew * lanes + lane] = sum;
+                } else {
+                    offers[k].sum = offers[k].local + sum;
+                }
             }
-        }
-    });
-    crew_phase([&](int crew, int lane, Look& look, const Change&) {
-        Offer* const offers = space.offers + std::int64_t{crew} * n;
-        const int count = look.offers,
-                  sharers = count < crews.lanes ? crews.lanes / (count + !count) : 1;
-        if (lane >= count) return;
-        if (sharers > 1)
-            offers[lane].sum = offers[lane].local +
-                               sum_of(space.part + crew * crews.lanes + lane * sharers, sharers);
-        for (int k = lane + crews.lanes; k < count; k += crews.lanes)
-            if (before(offers[k], offers[lane])) offers[lane] = offers[k];
-    });
+        });
+    crew_phase(team, problem, space, window,
+               [&](int crew, int lane, const Look& look, const Change&) {
+                   Offer* const offers = space.offers + std::int64_t{crew} * n;
+                   const int sharers = sharers_of(look.offers);
+                   if (lane >= look.offers) return;
+                   const double* const part = space.part + crew * lanes + lane * sharers;
+                   if (sharers > 1) offers[lane].sum = offers[lane].local + sum_of(part, sharers);
+                   for (int k = lane + lanes; k < look.offers; k += lanes)
+                       if (before(offers[k], offers[lane])) offers[lane] = offers[k];
+               });
+}
+
+// Looks at the window: fills space.looks and space.outcome.
+template <class Team>
+COMIX_HD void look_at(Team& team, const SolverProblem& problem, const DescentSpace& space,
+                      const Window& window) {
+    choose_blocks(team, problem, space, window);
+    list_offers(team, problem, space, window);
+    add_up_offers(team, problem, space, window);
+    const Crews crews = window.crews;
     team.phase([&](int thread) {
         const int crew = thread / crews.lanes;
         if (crew >= crews.count || thread % crews.lanes > 0 || space.looks[crew].cell < 0) return;
-        const Offer* const offers = space.offers + std::int64_t{crew} * n;
+        const Offer* const offers = space.offers + std::int64_t{crew} * problem.sizes.inputs;
         const int count = space.looks[crew].offers;
         Offer best{-kGain, 0, -1};
         for (int k = 0; k < count && k < crews.lanes; ++k)
@@ -275,20 +313,21 @@ COMIX_HD void list_present(Team& team, const SolverProblem& problem, const Desce
         for (std::int64_t k = thread; k < std::int64_t{m} * words; k += team.size())
             space.present[k] = 0;
         for (int i = thread; i < n; i += team.size()) space.overused[i] = 0;
+        for (int o = thread; o < m; o += team.size()) space.count[o] = 0;
     });
     team.phase([&](int thread) {
         for (std::int64_t k = thread; k < pairs; k += team.size()) {
             if (space.state.halves[k] <= 0) continue;
             const auto o = static_cast<int>(k / n), i = static_cast<int>(k % n);
             add_to_set(space.present + std::int64_t{o} * words, i);
+            atomic_add(space.count + o, 1);
             if (space.reach[k] > problem.tau) atomic_or(space.overused + i, 1);
         }
     });
     team.phase([&](int thread) {
         for (int o = thread; o <= m; o += team.size()) {
             std::int32_t start = 0;
-            for (int before = 0; before < o; ++before)
-                start += members_below(space.present + std::int64_t{before} * words, n);
+            for (int before = 0; before < o; ++before) start += space.count[before];
             space.start[o] = start;
         }
     });
@@ -341,25 +380,25 @@ COMIX_HD void descend(Team& team, const SolverProblem& problem, const DescentSpa
         for (int k = thread; k < 2 * words; k += team.size()) space.relevant[k] = 0;
     });
     detail::list_present(team, problem, space);
-    std::int32_t *relevant = space.relevant, *spent = relevant + words;
+    detail::Window window{0, space.relevant, space.relevant + words, Crews::of(team.size())};
     bool improved = true;
     for (int pass = 0; pass < detail::kMostPasses && improved; ++pass) {
         improved = false;
-        for (std::int64_t begin = 0; begin < cells;) {
-            detail::look_at(team, problem, space, begin, relevant, spent);
-            std::int32_t* const swapped = relevant;
-            relevant = spent;
-            spent = swapped;
+        for (window.begin = 0; window.begin < cells;) {
+            detail::look_at(team, problem, space, window);
+            std::int32_t* const swapped = window.relevant;
+            window.relevant = window.spent;
+            window.spent = swapped;
             const Outcome outcome = team.uniform(*space.outcome);
             if (outcome.crew == INT32_MAX) {
-                begin += outcome.next;
+                window.begin += outcome.next;
                 continue;
             }
             const Look look = team.uniform(space.looks[outcome.crew]);
-            begin += look.cell;
-            detail::make_change(team, problem, space, begin, look.label, look.input);
+            const std::int64_t cell = window.begin + look.cell;
+            detail::make_change(team, problem, space, cell, look.label, look.input);
             improved = true;
-            ++begin;
+            window.begin = cell + 1;
         }
     }
 }

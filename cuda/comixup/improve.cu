@@ -7,7 +7,7 @@ namespace comix::cuda::comixup {
 
 namespace {
 
-using DescentTeam = BlockTeam<384>;  // they look at as many blocks at once
+using DescentTeam = BlockTeam<384>;  // twelve warps, which look at a block each
 using CopyTeam = BlockTeam<128>;
 // With what reductions take it stays within what every device gives to a kernel that asks.
 constexpr std::int64_t kMostShared = 40 * 1024;
