@@ -273,7 +273,9 @@ TEST_CASE("LevelPlan: problems share what 64 MiB hold, one alone may take 256 Mi
                 CHECK((plan.slots > 0) == (plan.bytes > 0));
                 if (plan.bytes > 0) CHECK(plan.slots * sizes.bytes(0) <= plan.bytes);
                 // Whichever pairs are coupled.
-                const bool fit = plan.bytes >= problems * sizes.bytes(sizes.most_pairs());
+                const auto all = static_cast<double>(sizes.bytes(sizes.most_pairs())) *
+                                 static_cast<double>(problems);  // may be beyond integers
+                const bool fit = static_cast<double>(plan.bytes) >= all;
                 CHECK(plan.alone == (plan.bytes > 0 && fit));
                 if (plan.alone) CHECK(plan.slots == problems);
             }
